@@ -1,0 +1,1 @@
+"""Headless training and evaluation of the networks that LiverTumorSeg runs."""
