@@ -90,7 +90,7 @@ def environment_python() -> Path:
 
 
 def _settings() -> None:
-    """Settings that must stand before torch is imported."""
+    """Set what must stand before torch is imported."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads slow everything else on the machine
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # huge pages halve the page faults of a network (Linux)
 
@@ -150,7 +150,8 @@ def _stamp(group: str) -> Path:
 def _fingerprint(group: str) -> str:
     """Hash of everything that decides what the environment holds."""
     parts = [(ENVIRONMENT / "pyvenv.cfg").read_bytes(), str(ROOT).encode()]
-    parts += [path.read_bytes() for path in (lock_file(group), ROOT / "requirements/torch.txt", ROOT / "pyproject.toml")]
+    deciding = (lock_file(group), ROOT / "requirements" / "torch.txt", ROOT / "pyproject.toml")
+    parts += [path.read_bytes() for path in deciding]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 

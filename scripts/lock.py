@@ -11,7 +11,7 @@ EXTRAS = {"runtime": "cli", "train": "train", "test": "test"}
 TORCH_OWN = re.compile(r"^(torch|triton|cuda-|nvidia-)")
 """Brought by the torch build of the machine, hence never locked."""
 
-HEADER = "# Written by scripts/lock.py: every package but torch, for Python 3.10 to 3.13 on every system. Do not edit.\n"
+HEADER = "# Written by scripts/lock.py: all packages but torch, for Python 3.10 to 3.13, every system. Do not edit.\n"
 
 
 def without_torch(text: str) -> str:

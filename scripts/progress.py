@@ -13,6 +13,9 @@ from pathlib import Path
 QUIET_INTERVAL_S = 15.0
 """How often a line is printed where the output is not a terminal."""
 
+TELLING = ("Collecting ", "Downloading ", "Installing ", "Preparing ")
+"""How the lines of pip begin that tell a reader what is going on."""
+
 
 class SetupError(Exception):
     """The environment cannot be made; the message is one sentence for the user."""
@@ -33,13 +36,15 @@ def run_step(title: str, command: list[str], log: Path | None) -> None:
     start = time.monotonic()
     lines: list[str] = []
     packages = 0
-    shown = 0.0
+    shown, words = start, ""
     for line in _output(command, lines):
         packages += bool(line and line.startswith("Collecting "))
         now = time.monotonic()
+        if line and line.startswith(TELLING):
+            words = line
         if sys.stdout.isatty() or now - shown >= QUIET_INTERVAL_S:
             shown = now
-            _show(title, packages, lines[-1] if lines else "", now - start)
+            _show(title, packages, words, now - start)
     if log is not None:
         with log.open("a", encoding="utf-8") as stream:
             stream.write("\n".join([f"$ {' '.join(command)}", *lines, ""]))
@@ -49,9 +54,9 @@ def run_step(title: str, command: list[str], log: Path | None) -> None:
     if sys.stdout.isatty():
         print(flush=True)
     if failed:
-        words = "\n".join(f"  {line}" for line in lines[-13:-1])
+        last = "\n".join(f"  {line}" for line in lines[-13:-1])
         where = f" (everything in {log})" if log is not None else ""
-        raise SetupError(f"{title} failed{where}. It said last:\n{words}")
+        raise SetupError(f"{title} failed{where}. It said last:\n{last}")
 
 
 def _output(command: list[str], lines: list[str]):
@@ -88,8 +93,7 @@ def _output(command: list[str], lines: list[str]):
 def _show(title: str, packages: int, words: str, seconds: float | None) -> None:
     count = f" {packages} packages," if packages else ""
     clock = f" ({seconds:.0f} s)" if seconds is not None else ""
-    # Addresses say nothing to a reader and make the line too long.
-    words = re.sub(r"\S*://\S+", "", words)
+    words = re.sub(r"\S*://\S+", "", words)  # addresses say nothing to a reader and make the line too long
     text = f"setup: {title}:{count} {words.strip()[:50]}{clock}"
     if sys.stdout.isatty():
         print(f"\r\033[K{text}", end="", flush=True)

@@ -1,0 +1,74 @@
+"""One self-contained HTML page about a few cases: pictures inline, nothing loaded from anywhere, no script."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .report_template import TEMPLATE
+
+
+@dataclass(frozen=True)
+class ReportCase:
+    """One case of the page.
+
+    Attributes
+    ----------
+    name : str
+        Heading.
+    report : mapping
+        The JSON report of the case (``build_report``).
+    picture : Path or None
+        Its overview picture.
+    about : str
+        A sentence on where the scan comes from.
+    agreement : mapping
+        Measured figures against a reference, name to value (Dice, for example); empty without one.
+    """
+
+    name: str
+    report: Mapping[str, Any]
+    picture: Path | None = None
+    about: str = ""
+    agreement: Mapping[str, float] = field(default_factory=dict)
+
+
+def write_html_report(path: Path, cases: Sequence[ReportCase], title: str = "Liver and liver tumours") -> None:
+    """Write the page, in one step.
+
+    Parameters
+    ----------
+    path : Path
+        The HTML file.
+    cases : sequence of ReportCase
+        In the order of the page.
+    title : str
+        Heading of the page.
+    """
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["number"] = _number
+    agreement = list(dict.fromkeys(name for case in cases for name in case.agreement))
+    page = environment.from_string(TEMPLATE).render(
+        title=title,
+        agreement=agreement,
+        cases=[{"case": case, "report": case.report, "picture": _inline(case.picture)} for case in cases],
+    )
+    partial = path.with_name(path.name + ".part")
+    partial.write_text(page, encoding="utf-8", newline="\n")
+    partial.replace(path)
+
+
+def _inline(picture: Path | None) -> str | None:
+    """Return a picture as a data address, so that the page stays one file."""
+    if picture is None or not picture.is_file():
+        return None
+    return "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode("ascii")
+
+
+def _number(value: float | None, digits: int = 1) -> str:
+    return "-" if value is None else f"{value:,.{digits}f}"
