@@ -19,7 +19,8 @@ p { margin: .25rem 0 .75rem; } .faint { color: var(--faint); }
 .notice { background: var(--soft); border-left: 4px solid var(--warn); padding: .6rem .9rem; }
 table { border-collapse: collapse; margin: .5rem 0 1rem; } .wide { overflow-x: auto; }
 th, td { border-bottom: 1px solid var(--line); padding: .3rem .8rem .3rem 0; text-align: right; white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; } th { color: var(--faint); font-weight: 600; }
+th:first-child, td:first-child { text-align: left; }
+th { color: var(--faint); font-weight: 600; vertical-align: bottom; white-space: normal; }
 td.words { text-align: left; white-space: normal; overflow-wrap: anywhere; }
 img { border-radius: 6px; display: block; height: auto; max-width: 100%; }
 .warning { color: var(--warn); } .error { color: var(--bad); } code { font-size: .9em; }
@@ -60,7 +61,7 @@ img { border-radius: 6px; display: block; height: auto; max-width: 100%; }
 {% if item.report.lesions %}
 <div class="wide"><table>
 <tr><th>No.</th><th>Volume, ml</th><th>Longest, mm</th><th>Perpendicular, mm</th><th>Mean HU</th><th>SD HU</th>
-<th>Probability</th><th>To the liver surface, mm</th><th>Centre, mm (left, posterior, superior)</th></tr>
+<th>Probability</th><th>To liver surface, mm</th><th>Centre L, P, S, mm</th></tr>
 {% for lesion in item.report.lesions[:40] %}
 <tr><td>{{ lesion.id }}</td><td>{{ lesion.volume_ml | number(2) }}</td><td>{{ lesion.diameter_mm | number }}</td>
 <td>{{ lesion.perpendicular_mm | number }}</td><td>{{ lesion.mean_hu | number(0) }}</td><td>{{ lesion.sd_hu | number(0) }}</td>
