@@ -1,0 +1,57 @@
+"""Graded findings: what the program noticed about an input or a result, and when that stops a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from .errors import InputError
+
+Grade = Literal["info", "warning", "error"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One observation about the input or the result.
+
+    Attributes
+    ----------
+    code : str
+        Stable name for programs, such as ``hu_clipped``.
+    grade : {"info", "warning", "error"}
+        Errors stop the run unless they are overridable and the user insists.
+    message : str
+        One or two plain sentences: what, how much, what to do.
+    overridable : bool
+        Whether ``--force`` / "Segment anyway" may pass over this error.
+    """
+
+    code: str
+    grade: Grade
+    message: str
+    overridable: bool = False
+
+
+def refuse(findings: Iterable[Finding], force: bool = False) -> None:
+    """Raise when an error finding stands.
+
+    Parameters
+    ----------
+    findings : iterable of Finding
+        What the checks found.
+    force : bool
+        Pass over the overridable errors.
+
+    Raises
+    ------
+    InputError
+        Its message holds the message of every error that ``force`` does not override.
+    """
+    standing = [f for f in findings if f.grade == "error" and not (force and f.overridable)]
+    if not standing:
+        return
+    message = " ".join(f.message for f in standing)
+    if all(f.overridable for f in standing):
+        message += " Use --force (in Slicer: Segment anyway) to segment it nevertheless."
+    raise InputError(message)
