@@ -1,0 +1,157 @@
+"""The benchmark: our command line against the peers, each in its own process, on one scan and one machine."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+import SimpleITK as sitk
+import torch
+from LiverTumorSegLib.errors import LiverTumorSegError
+from LiverTumorSegLib.report import write_report_json
+
+from ..demo.samples import SAMPLES, fetch
+from .child import run_child
+from .volume import write_volume
+
+ROOT = Path(__file__).resolve().parents[2]
+OURS = "livertumorseg"
+PEERS = {"monai_attention_unet": (), "monai_attention_unet_bf16": ("--bf16",)}
+"""The usual single precision first; the second is what a peer would gain from bfloat16 where the processor has it."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the benchmark; return the exit code."""
+    parser = argparse.ArgumentParser(prog="benchmark.py", description="Measure speed and memory beside the peers.")
+    parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
+    parser.add_argument("--quick", action="store_true", help="a small scan: tries the benchmark out, proves nothing")
+    parser.add_argument("--threads", type=int, default=_cores(), help="threads of every candidate")
+    parser.add_argument("--quality", default="standard", choices=("quick", "standard", "best"))
+    parser.add_argument("--offline", action="store_true", help="use only what was downloaded before")
+    options = parser.parse_args(arguments)
+    try:
+        figures = inference(quick=options.quick, threads=options.threads, quality=options.quality,
+                            offline=options.offline)
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        write_report_json(options.output, figures)
+    except LiverTumorSegError as error:
+        print(f"benchmark: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("benchmark: stopped", file=sys.stderr)
+        return 130
+    _print_table(figures)
+    return 0
+
+
+def inference(*, quick: bool, threads: int, quality: str = "standard", offline: bool = False) -> dict[str, Any]:
+    """Measure the segmentation of one scan, from the file to the saved labels, on the CPU.
+
+    Parameters
+    ----------
+    quick : bool
+        A small scan.
+    threads : int
+        Threads of every candidate.
+    quality : str
+        Of our own run.
+    offline : bool
+        Use only samples that were downloaded before.
+
+    Returns
+    -------
+    dict
+        ``machine``, ``volume``, ``seconds`` {candidate: {stage: s, total, wall}}, ``peak_rss_mb`` {candidate: MiB} and
+        ``ratios`` {peer: its total over ours}.
+    """
+    sample = next(sample for sample in SAMPLES if sample.name.startswith("lidc"))
+    source, _ = fetch(sample, ROOT / "results" / ".cache", offline=offline, say=_say)
+    bf16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    seconds: dict[str, dict[str, float]] = {}
+    peaks: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        scan = work / "scan.nii.gz"
+        volume = write_volume(source, scan, quick=quick)
+        _say(f"scan of {' x '.join(map(str, volume['size']))} voxels, {threads} threads")
+        candidates = {OURS: ["-m", "LiverTumorSegLib", str(scan), "--output", str(work), "--quality", quality,
+                             "--device", "cpu"]}
+        for name, flags in PEERS.items():
+            if bf16 or "--bf16" not in flags:
+                files = [str(work / f"{name}.nii.gz"), str(work / f"{name}.json")]
+                candidates[name] = ["-m", "LiverTumorSegTraining.benchmark.peer", str(scan), *files, *flags]
+        for name, command in candidates.items():
+            _say(f"running {name}")
+            run = run_child(command, threads=threads)
+            seconds[name] = {**_stages(work, name), "wall": run.wall_s}
+            peaks[name] = run.peak_rss_mb
+        found = _found(work)
+    return {
+        "machine": _machine(threads, bf16),
+        "volume": {**volume, "source": sample.name, "quick": quick},
+        "quality": quality,
+        "found": found,
+        "seconds": seconds,
+        "peak_rss_mb": peaks,
+        "ratios": {name: seconds[name]["total"] / seconds[OURS]["total"] for name in seconds if name != OURS},
+    }
+
+
+def _stages(work: Path, name: str) -> dict[str, float]:
+    if name == OURS:
+        return json.loads((work / "scan.report.json").read_text(encoding="utf-8"))["seconds"]
+    return json.loads((work / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def _found(work: Path) -> dict[str, float]:
+    """Return the volumes our run found: a run that found no liver would have skipped its work."""
+    return json.loads((work / "scan.report.json").read_text(encoding="utf-8"))["volumes_ml"]
+
+
+def _machine(threads: int, bf16: bool) -> dict[str, Any]:
+    return {
+        "system": platform.platform(),
+        "processor": _processor(),
+        "cores": _cores(),
+        "threads": threads,
+        "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
+        "bf16_in_hardware": bf16,
+        "load_average": list(psutil.getloadavg()),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "simpleitk": sitk.Version_VersionString(),
+    }
+
+
+def _processor() -> str:
+    """Return the processor's name; Linux keeps it where the standard library does not look."""
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor()
+
+
+def _cores() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _say(text: str) -> None:
+    print(f"benchmark: {text}", flush=True)
+
+
+def _print_table(figures: dict[str, Any]) -> None:
+    print(f"\n{'':<28}{'total s':>10}{'wall s':>10}{'peak MB':>10}{'ratio':>8}")
+    for name, seconds in figures["seconds"].items():
+        ratio = figures["ratios"].get(name, 1.0)
+        print(f"{name:<28}{seconds['total']:>10.1f}{seconds['wall']:>10.1f}{figures['peak_rss_mb'][name]:>10.0f}{ratio:>8.1f}")
