@@ -1,0 +1,188 @@
+# ruff: noqa: N802, N803, N815, RUF001 - Slicer calls this file: its camelCase, its typography
+"""3D Slicer module: segment the liver and its tumours in a CT. Metadata, parameter node and widget only."""
+
+import enum
+import sys
+from pathlib import Path
+
+import slicer
+import vtk
+from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.parameterNodeWrapper import parameterNodeWrapper
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+from slicer.util import VTKObservationMixin
+
+MODULE_FOLDER = Path(__file__).parent
+
+
+class LiverTumorSeg(ScriptedLoadableModule):
+    """What Slicer shows of the module before it is opened."""
+
+    def __init__(self, parent):
+        ScriptedLoadableModule.__init__(self, parent)
+        parent.title = _("Liver Tumour Segmentation")
+        parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
+        parent.dependencies = ["Segmentations", "SubjectHierarchy", "Terminologies"]
+        parent.contributors = ["LiverTumorSeg contributors"]
+        parent.helpText = _(
+            "Segments the liver and its tumours in a contrast-enhanced abdominal CT and lists every lesion with its "
+            "volume and diameters. Choose the CT, press Segment, correct the result with the Segment Editor below. "
+            "Everything is computed on this computer. <b>For research use only: not a medical device, not for "
+            "diagnosis or treatment decisions.</b>"
+        )
+        parent.acknowledgementText = _(
+            "The shipped models were trained on public scans of The Cancer Imaging Archive; each model folder "
+            "carries a model card that names them."
+        )
+        slicer.app.connect("startupCompleted()", _registerSampleData)
+
+
+def _registerSampleData() -> None:
+    from LiverTumorSegPanel.sampleData import registerSampleData
+
+    registerSampleData(MODULE_FOLDER / "Resources" / "Icons")
+
+
+class Quality(enum.Enum):
+    """How long a run may take."""
+
+    quick = "quick"
+    standard = "standard"
+    best = "best"
+
+    def label(self) -> str:
+        """Return what the combo box shows."""
+        return {
+            Quality.quick: _("Quick – a first look"),
+            Quality.standard: _("Standard"),
+            Quality.best: _("Best – slower"),
+        }[self]
+
+
+@parameterNodeWrapper
+class LiverTumorSegParameterNode:
+    """The reader's choices, saved with the scene.
+
+    inputVolume - The CT.
+    quality - How long a run may take.
+    model - Folder of the chosen model; empty for the first one found.
+    device - As on the command line: auto, cuda:N, mps, cpu.
+    result - The segmentation whose figures are shown.
+    """
+
+    inputVolume: vtkMRMLScalarVolumeNode
+    quality: Quality = Quality.standard
+    model: str = ""
+    device: str = "auto"
+    result: vtkMRMLSegmentationNode
+
+
+class LiverTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """Connects the panel's sections with the scene and the parameter node."""
+
+    def __init__(self, parent=None) -> None:
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+        self._parameterNode = None
+        self._guiTag = None
+
+    def setup(self) -> None:
+        """Build the panel; nothing is installed, no torch is imported, no process started."""
+        ScriptedLoadableModuleWidget.setup(self)
+        from LiverTumorSegPanel.resultSection import ResultSection
+        from LiverTumorSegPanel.segmentSection import SegmentSection
+
+        panel = slicer.util.loadUI(self.resourcePath("UI/LiverTumorSeg.ui"))
+        self.layout.addWidget(panel)
+        self.ui = slicer.util.childWidgetVariables(panel)
+        panel.setMRMLScene(slicer.mrmlScene)
+        self.logic = LiverTumorSegLogic()
+        self.resultSection = ResultSection(self.ui)
+        self.segmentSection = SegmentSection(self.ui, MODULE_FOLDER, self._onResult)
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.StartCloseEvent, self._onSceneStartClose)
+        self.addObserver(scene, scene.EndCloseEvent, self._onSceneEndClose)
+        self.initializeParameterNode()
+
+    def cleanup(self) -> None:
+        """End child processes and let go of everything; called when Slicer closes and before a reload."""
+        self.segmentSection.close()
+        self.setParameterNode(None)
+        self.resultSection.forgetScene()
+        self.removeObservers()
+
+    def enter(self) -> None:
+        """Prepare what is needed once the module is shown."""
+        self.initializeParameterNode()
+        self.segmentSection.enter()
+        self.resultSection.enter()
+
+    def exit(self) -> None:
+        """Put the editing tool away: another module is shown. A run goes on."""
+        self.resultSection.exit()
+
+    def initializeParameterNode(self) -> None:
+        """Take the scene's parameter node, and the first scalar volume if nothing is chosen yet."""
+        self.setParameterNode(self.logic.getParameterNode())
+        if not self._parameterNode.inputVolume:
+            volume = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
+            if volume:
+                self._parameterNode.inputVolume = volume
+
+    def setParameterNode(self, parameterNode: LiverTumorSegParameterNode | None) -> None:
+        """Follow this parameter node instead of the one before."""
+        if self._parameterNode:
+            self._parameterNode.disconnectGui(self._guiTag)
+            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersModified)
+        self._parameterNode = parameterNode
+        if parameterNode:
+            self._guiTag = parameterNode.connectGui(self.ui)
+            self.addObserver(parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersModified)
+        self.segmentSection.setParameters(parameterNode)
+        self.resultSection.show(parameterNode.result if parameterNode else None)
+
+    def _onParametersModified(self, _caller=None, _event=None) -> None:
+        self.segmentSection.update()
+        if self._parameterNode and self._parameterNode.result is not self.resultSection.node:
+            self.resultSection.show(self._parameterNode.result)
+
+    def _onResult(self, node, volumeNode) -> None:
+        self._parameterNode.result = node
+        self.resultSection.showNew(node, volumeNode)
+
+    def _onSceneStartClose(self, _caller, _event) -> None:
+        self.segmentSection.abandonRun()
+        self.resultSection.forgetScene()
+        self.setParameterNode(None)
+
+    def _onSceneEndClose(self, _caller, _event) -> None:
+        if self.parent.isEntered:
+            self.initializeParameterNode()
+
+
+class LiverTumorSegLogic(ScriptedLoadableModuleLogic):
+    """Holds the parameter node; the work is done by the functions of LiverTumorSegPanel."""
+
+    def getParameterNode(self) -> LiverTumorSegParameterNode:
+        """Return the scene's parameter node, made if there is none."""
+        return LiverTumorSegParameterNode(super().getParameterNode())
+
+
+class LiverTumorSegTest(ScriptedLoadableModuleTest):
+    """The self-test that Slicer runs; the tests themselves are in Testing/Python."""
+
+    def runTest(self) -> None:
+        """Run every self-test of the module."""
+        sys.path.insert(0, str(MODULE_FOLDER / "Testing" / "Python"))
+        try:
+            from LiverTumorSegSelfTest import LiverTumorSegSelfTest
+        finally:
+            sys.path.pop(0)
+        LiverTumorSegSelfTest().runTest()

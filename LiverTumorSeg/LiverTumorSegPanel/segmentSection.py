@@ -1,0 +1,197 @@
+"""The upper half of the panel: look at the CT, segment it, show how far it is, say how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from . import dependencies
+from .findings import PanelFinding, findingsAsHtml
+from .inferenceProcess import RunRequest
+from .inputCheck import checkVolumeNode
+from .modelSection import ModelSection
+from .segmentationRun import Outcome, SegmentationRun
+
+PROGRESS_STEPS = 1000
+
+
+class SegmentSection:
+    """Runs segmentations and shows them.
+
+    Parameters
+    ----------
+    ui : object
+        The widgets of the panel.
+    moduleFolder : Path
+        Folder of the module.
+    onResult : callable
+        Called with the new segmentation node and its CT.
+    """
+
+    def __init__(self, ui, moduleFolder: Path, onResult: Callable[[object, object], None]):
+        self._ui = ui
+        self._moduleFolder = moduleFolder
+        self._onResult = onResult
+        self._parameters = None
+        self._volumeNode = None
+        self._missing = dependencies.missingPackages()
+        self.run: SegmentationRun | None = None
+        self.models = ModelSection(ui, moduleFolder, self.update)
+        ui.segmentButton.connect("clicked()", lambda: self._onSegment(force=False))
+        ui.cancelButton.connect("clicked()", self._onCancel)
+        ui.forceButton.connect("clicked()", lambda: self._onSegment(force=True))
+        ui.installButton.connect("clicked()", self._onInstall)
+        ui.copyLogButton.connect("clicked()", lambda: slicer.app.clipboard().setText(ui.logText.plainText))
+        ui.progressBar.maximum = PROGRESS_STEPS
+        self._showRunning(False)
+        ui.forceButton.visible = False
+        self._showFindings([])
+
+    def setParameters(self, parameters) -> None:
+        """Use this parameter node; None while there is none."""
+        self._parameters = parameters
+        self.models.setParameters(parameters)
+        self.update()
+
+    def enter(self) -> None:
+        """Start what is only needed once the panel is shown."""
+        self._missing = dependencies.missingPackages()
+        if not self._missing:
+            self.models.queryDevices()
+        self.update()
+
+    def close(self) -> None:
+        """End every child process."""
+        self.abandonRun()
+        self.models.abandon()
+
+    def abandonRun(self) -> None:
+        """End a run without a word: its scene is being closed."""
+        if self.run is not None:
+            self.run.abandon()
+            self.run = None
+            self._showRunning(False)
+            self._ui.statusLabel.text = ""
+
+    def update(self) -> None:
+        """Say what there is to say about the chosen CT, and offer the Segment button or say why not."""
+        volumeNode = self._parameters.inputVolume if self._parameters else None
+        if volumeNode is not self._volumeNode:
+            self._volumeNode = volumeNode
+            self._ui.forceButton.visible = False
+            if self.run is None:
+                self._ui.statusLabel.text = ""
+                self._showFindings([])
+        findings = checkVolumeNode(volumeNode) + self._installationFindings()
+        self._ui.inputFindingsLabel.text = findingsAsHtml(findings)
+        self._ui.inputFindingsLabel.visible = bool(findings)
+        self._ui.installButton.visible = bool(self._missing)
+        ready = volumeNode is not None and not any(finding.grade == "error" for finding in findings)
+        self._ui.segmentButton.enabled = ready and self.run is None
+        if ready:
+            tip = _("Segment the liver and its tumours in '{name}' into a new segmentation.")
+            self._ui.segmentButton.toolTip = tip.format(name=volumeNode.GetName())
+        else:
+            self._ui.segmentButton.toolTip = _("Choose a CT that can be segmented first.")
+
+    def start(self, force: bool = False) -> None:
+        """Start a run for the chosen CT; with `force`, errors that may be passed over are."""
+        volumeNode = self._parameters.inputVolume
+        self._ui.forceButton.visible = False
+        self._showFindings([])
+        self._ui.logText.plainText = ""
+        request = RunRequest(
+            Path(),
+            Path(),
+            models=(self.models.modelFolder(),),
+            localiser=self.models.localiserFolder(),
+            device=self.models.device(),
+            quality=self._parameters.quality.value,
+            force=force,
+        )
+        self.run = SegmentationRun(
+            volumeNode,
+            self._moduleFolder,
+            request,
+            self._onProgress,
+            lambda outcome: self._onEnd(outcome, volumeNode),
+        )
+        self._showRunning(True)
+        self._onProgress(0.0, _("Starting"))
+        self.update()
+
+    def _installationFindings(self) -> list[PanelFinding]:
+        findings = []
+        if self._missing:
+            findings.append(PanelFinding("error", dependencies.missingText(self._missing), "not-installed"))
+        elif self.models.torch is not None and self.models.torch.torch is None:
+            message = _("PyTorch is installed but does not start ({reason}). Reinstall it with the PyTorch extension.")
+            findings.append(PanelFinding("error", message.format(reason=self.models.torch.problem), "torch-broken"))
+        if self.models.modelFolder() is None:
+            message = _("No model was found. Choose a model folder with the button beside the model.")
+            findings.append(PanelFinding("error", message, "no-model"))
+        findings += [PanelFinding("warning", problem, "bad-model") for problem in self.models.problems]
+        return findings
+
+    def _onSegment(self, force: bool) -> None:
+        with slicer.util.tryWithErrorDisplay(_("The segmentation could not be started."), waitCursor=True):
+            self.start(force)
+
+    def _onCancel(self) -> None:
+        if self.run is not None:
+            self._ui.cancelButton.enabled = False
+            self._ui.statusLabel.text = _("Cancelling")
+            self.run.cancel()
+
+    def _onInstall(self) -> None:
+        with slicer.util.tryWithErrorDisplay(_("The installation failed."), waitCursor=False):
+            self._missing = dependencies.installMissing()
+        if not self._missing:
+            self.models.forgetDevices()
+        self.update()
+
+    def _onProgress(self, fraction: float, text: str) -> None:
+        self._ui.progressBar.value = round(fraction * PROGRESS_STEPS)
+        self._ui.statusLabel.text = text
+        if self.run is not None:
+            self._showLog(self.run)
+
+    def _onEnd(self, outcome: Outcome, volumeNode) -> None:
+        self._showLog(self.run)
+        self.run = None
+        self._showRunning(False)
+        self.update()
+        findings = list(outcome.findings)
+        if outcome.kind in ("refused", "failed") and outcome.message not in {finding.message for finding in findings}:
+            findings.append(PanelFinding("error", outcome.message))
+        self._showFindings(findings)
+        self._ui.forceButton.visible = outcome.mayForce
+        self._ui.statusLabel.text = (
+            outcome.message if outcome.kind in ("done", "cancelled") else _("Nothing was segmented.")
+        )
+        if outcome.node is not None:
+            self._onResult(outcome.node, volumeNode)
+
+    def _showRunning(self, running: bool) -> None:
+        ui = self._ui
+        ui.segmentButton.visible = not running
+        ui.cancelButton.visible = running
+        ui.cancelButton.enabled = running
+        ui.progressBar.visible = running
+        for widget in (ui.modelComboBox, ui.modelFolderButton, ui.deviceComboBox, ui.qualityComboBox):
+            widget.enabled = not running
+        ui.inputSelector.enabled = not running
+
+    def _showFindings(self, findings: list[PanelFinding]) -> None:
+        self._ui.findingsLabel.text = findingsAsHtml(findings)
+        self._ui.findingsLabel.visible = bool(findings)
+
+    def _showLog(self, run: SegmentationRun) -> None:
+        text = "\n".join(run.process.log)
+        if text != self._ui.logText.plainText:
+            self._ui.logText.plainText = text
+            self._ui.logText.moveCursor(qt.QTextCursor.End)

@@ -1,0 +1,200 @@
+"""One run from the CT in the scene to a new segmentation in the scene, or to nothing at all.
+
+The scene is read when the run starts and written once when it has succeeded; in between it is not touched, so a
+cancelled or failed run leaves it exactly as it was.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from .findings import PanelFinding, findingFromEvent, mayForce
+from .inferenceProcess import InferenceProcess, RunRequest, segmentCommand
+from .inputCheck import modalityOf
+from .lesionRecords import attributesOfReport
+from .progressText import RunClock
+from .segmentationImport import commitSegmentation, readLabelmap, resultName
+from .volumeExport import exportVolume, fileStem, gridOf
+
+POLL_MS = 100
+CANCEL_PATIENCE_S = 1.2
+"""How long a cancelled child may tidy up before it is killed; with the kill, cancel stays under two seconds."""
+
+EXIT_BAD_INPUT = 3
+EXIT_CANCELLED = 130
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes
+    ----------
+    kind : str
+        "done", "refused" (the input; see `mayForce`), "failed" or "cancelled".
+    message : str
+        One sentence for the status line.
+    findings : tuple of PanelFinding
+        What the checks said.
+    node : vtkMRMLSegmentationNode or None
+        The new node of a run that is done.
+    mayForce : bool
+        Whether "Segment anyway" makes sense.
+    """
+
+    kind: str
+    message: str
+    findings: tuple[PanelFinding, ...] = ()
+    node: object | None = None
+    mayForce: bool = False
+
+
+class SegmentationRun:
+    """One run of the child process for one volume node.
+
+    Parameters
+    ----------
+    volumeNode : vtkMRMLScalarVolumeNode
+        The CT, already looked at by `inputCheck.checkVolumeNode`.
+    moduleFolder : Path
+        Folder that holds LiverTumorSegLib.
+    request : RunRequest
+        The choices; ``image``, ``output`` and ``modality`` are filled in here.
+    onProgress : callable
+        Called with (fraction, status line) about ten times a second.
+    onEnd : callable
+        Called once with the `Outcome`.
+    """
+
+    def __init__(
+        self,
+        volumeNode,
+        moduleFolder: Path,
+        request: RunRequest,
+        onProgress: Callable[[float, str], None],
+        onEnd: Callable[[Outcome], None],
+    ):
+        self._volumeNode = volumeNode
+        self._onProgress = onProgress
+        self._onEnd = onEnd
+        self._findings: list[PanelFinding] = []
+        self._result: dict = {}
+        self._error = ""
+        self._cancelledAt: float | None = None
+        self._words = _("Starting")
+        self.folder = Path(tempfile.mkdtemp(prefix="LiverTumorSeg-", dir=slicer.app.temporaryPath))
+        self._timer = qt.QTimer()
+        try:
+            self._grid = gridOf(volumeNode)
+            self._request = replace(
+                request,
+                image=self.folder / f"{fileStem(volumeNode.GetName())}.nrrd",
+                output=self.folder / "result",
+                modality=modalityOf(volumeNode),
+            )
+            exportVolume(volumeNode, self._request.image)
+            self.process = InferenceProcess(segmentCommand(self._request), moduleFolder, self.folder)
+        except Exception:
+            self._removeFolder()
+            raise
+        self._clock = RunClock(time.monotonic())
+        self._timer.setInterval(POLL_MS)
+        self._timer.connect("timeout()", self._poll)
+        self._timer.start()
+
+    def cancel(self) -> None:
+        """Ask the child's whole tree to stop; `onEnd` follows within two seconds."""
+        if self._cancelledAt is None:
+            self._cancelledAt = time.monotonic()
+            self._words = _("Cancelling")
+            self.process.tree.terminate()
+
+    def abandon(self) -> None:
+        """Stop at once and say nothing more: for a scene or module that is being closed."""
+        self._timer.stop()
+        self.process.tree.stop()
+        self._removeFolder()
+
+    def _poll(self) -> None:
+        events, exitCode = self.process.poll()
+        for event in events:
+            self._take(event)
+        now = time.monotonic()
+        if self._cancelledAt is not None:
+            if not self.process.tree.isAlive():
+                self._end(Outcome("cancelled", _("Cancelled. The scene is as it was."), tuple(self._findings)))
+            elif now - self._cancelledAt > CANCEL_PATIENCE_S:
+                self.process.tree.kill()
+            return
+        self._onProgress(self._clock.fraction, self._clock.text(self._words, now))
+        if exitCode is not None:
+            self._end(self._outcome(exitCode))
+
+    def _take(self, event: dict) -> None:
+        kind = event["event"]
+        if kind == "progress":
+            self._words = str(event.get("message") or self._words)
+            self._clock.report(float(event.get("fraction") or 0.0), time.monotonic())
+        elif kind == "finding":
+            self._findings.append(findingFromEvent(event))
+        elif kind == "result":
+            self._result = event
+        elif kind == "error":
+            self._error = str(event.get("message", ""))
+
+    def _outcome(self, exitCode: int) -> Outcome:
+        findings = tuple(self._findings)
+        if exitCode == 0 and self._result:
+            try:
+                return self._commit(findings)
+            except Exception as error:  # whatever went wrong, the reader gets a sentence and an untouched scene
+                return Outcome("failed", str(error), findings)
+        if exitCode == EXIT_CANCELLED:
+            return Outcome("cancelled", _("Cancelled. The scene is as it was."), findings)
+        message = self._error or _unexpectedEnd(exitCode)
+        if exitCode == EXIT_BAD_INPUT:
+            return Outcome("refused", message, findings, mayForce=mayForce(self._findings))
+        return Outcome("failed", message, findings)
+
+    def _commit(self, findings: tuple[PanelFinding, ...]) -> Outcome:
+        if not slicer.mrmlScene.IsNodePresent(self._volumeNode):
+            message = _("The CT was removed from the scene while it was being segmented; the result was discarded.")
+            raise RuntimeError(message)
+        labelmap = readLabelmap(Path(self._result["segmentation"]), self._grid)
+        report = json.loads(Path(self._result["report"]).read_text(encoding="utf-8"))
+        node = commitSegmentation(
+            self._volumeNode, labelmap, resultName(self._volumeNode), attributesOfReport(report, self._volumeNode)
+        )
+        message = _("Done: '{name}'.").format(name=node.GetName())
+        return Outcome("done", message, findings, node)
+
+    def _end(self, outcome: Outcome) -> None:
+        self._timer.stop()
+        self._removeFolder()
+        self._onEnd(outcome)
+
+    def _removeFolder(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        if self.folder.exists():  # a virus scanner may still hold a file; once more when Slicer closes
+            atexit.register(shutil.rmtree, self.folder, ignore_errors=True)
+
+
+def _unexpectedEnd(exitCode: int) -> str:
+    if exitCode < 0:
+        message = _("The segmentation process was ended by the system (signal {number}): most often memory ran out.")
+        return message.format(number=-exitCode)
+    if exitCode == 0:
+        return _("The segmentation process ended without a result; the log says more.")
+    message = _("The segmentation process stopped unexpectedly (exit code {code}); the log says more.")
+    return message.format(code=exitCode)

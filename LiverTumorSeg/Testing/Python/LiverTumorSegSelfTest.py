@@ -1,0 +1,100 @@
+# ruff: noqa: N802, N803, N806, N815, N999 - runs inside Slicer, in its camelCase
+"""Self-tests that run inside a real Slicer: the panel, a real child process, the result in the real scene."""
+
+import time
+import unittest
+from pathlib import Path
+
+import numpy as np
+import slicer
+
+TIMEOUT_S = 600
+
+
+class LiverTumorSegSelfTest(unittest.TestCase):
+    """Drives the module's widget as a reader would."""
+
+    def setUp(self):
+        slicer.mrmlScene.Clear()
+        slicer.util.selectModule("LiverTumorSeg")
+        self.widget = slicer.util.getModuleWidget("LiverTumorSeg")
+
+    def runTest(self):
+        """Run all tests, one after the other, as Slicer's self-test runner expects."""
+        for test in (self.checkPanel, self.checkEmptyVolume, self.checkCancel, self.checkSegmentation):
+            self.setUp()
+            slicer.util.delayDisplay(f"LiverTumorSeg: {test.__name__}", 50)
+            test()
+        slicer.util.delayDisplay("LiverTumorSeg: passed", 50)
+
+    def checkPanel(self):
+        """The panel opens without torch being imported into Slicer."""
+        import sys
+
+        self.assertFalse(self.widget.ui.segmentButton.enabled)
+        self.assertNotIn("torch", sys.modules)
+
+    def checkEmptyVolume(self):
+        """A volume without voxels is refused with a sentence."""
+        volume = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Nothing")
+        self.widget.ui.inputSelector.setCurrentNode(volume)
+        self.assertIn("has no image data", self.widget.ui.inputFindingsLabel.text)
+        self.assertFalse(self.widget.ui.segmentButton.enabled)
+
+    def checkCancel(self):
+        """Cancel leaves the scene as it was and no folder behind."""
+        if not self._canSegment(self._syntheticVolume()):
+            return
+        before = slicer.mrmlScene.GetNumberOfNodes()
+        self.widget.ui.segmentButton.click()
+        run = self.widget.segmentSection.run
+        self._wait(lambda: self.widget.ui.progressBar.value > 0 or self.widget.segmentSection.run is None)
+        self.widget.ui.cancelButton.click()
+        self._wait(lambda: self.widget.segmentSection.run is None)
+        self.assertEqual(slicer.mrmlScene.GetNumberOfNodes(), before)
+        self.assertFalse(Path(run.folder).exists())
+
+    def checkSegmentation(self):
+        """The sample CT gets a liver, in a new node under the CT's transform."""
+        import SampleData
+
+        from LiverTumorSegPanel.sampleData import SAMPLE_NAME
+
+        volume = SampleData.downloadSample(SAMPLE_NAME)
+        transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+        volume.SetAndObserveTransformNodeID(transform.GetID())
+        if not self._canSegment(volume):
+            return
+        self.widget.ui.segmentButton.click()
+        self._wait(lambda: self.widget.segmentSection.run is None)
+        node = self.widget.resultSection.node
+        self.assertIsNotNone(node, self.widget.ui.findingsLabel.text)
+        self.assertEqual(node.GetParentTransformNode(), transform)
+        liver = slicer.util.arrayFromSegmentBinaryLabelmap(node, "liver", volume)
+        liters = np.count_nonzero(liver) * float(np.prod(volume.GetSpacing())) / 1e6
+        self.assertGreater(liters, 0.7)
+        self.assertLess(liters, 4.0)
+
+    def _canSegment(self, volume) -> bool:
+        """Choose a volume; say so and go on when this Slicer has no torch."""
+        self.widget.ui.inputSelector.setCurrentNode(volume)
+        if self.widget.ui.segmentButton.enabled:
+            return True
+        slicer.util.delayDisplay("Skipped: " + self.widget.ui.inputFindingsLabel.text, 50)
+        return False
+
+    def _syntheticVolume(self):
+        """Add an air-filled volume with a soft body, large enough that a run takes a moment."""
+        volume = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Synthetic CT")
+        array = np.full((60, 160, 160), -1000, np.int16)
+        array[:, 20:140, 20:140] = 60
+        slicer.util.updateVolumeFromArray(volume, array)
+        volume.SetSpacing(2, 2, 4)
+        return volume
+
+    def _wait(self, condition) -> None:
+        deadline = time.monotonic() + TIMEOUT_S
+        while not condition():
+            slicer.app.processEvents()
+            time.sleep(0.02)
+            self.assertLess(time.monotonic(), deadline, "the run took too long")
