@@ -1,0 +1,132 @@
+"""Command line of the evaluation."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from LiverTumorSegLib.errors import LiverTumorSegError, UsageError
+
+from .engine import Evaluation, evaluate
+from .metrics import WORST_AT_MISS
+from .outputs import write_lesions_csv, write_metrics_csv, write_metrics_json
+from .paired import PairedDifference, compare_models
+from .pairing import pair_cases
+from .regions import PRESETS, Scheme, parse_regions
+from .report import write_estimate, write_report
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Evaluate predictions against references; return the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        _run(options)
+    except LiverTumorSegError as error:
+        if options.debug:
+            traceback.print_exc()
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write("Cancelled; nothing was written.\n")
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="evaluate.py",
+        description="Score predicted labelmaps against reference labelmaps. Every reference counts: one without a "
+        "prediction is a total miss. Writes metrics.json, metrics.csv, lesions.csv and report.html.",
+    )
+    parser.add_argument("--references", type=Path, required=True, help="folder of reference labelmaps")
+    parser.add_argument("--predictions", type=Path, required=True, help="folder of predictions, named alike")
+    parser.add_argument("--output", type=Path, required=True, help="folder for the results")
+    parser.add_argument(
+        "--images", type=Path, help="folder of the scans, for pictures (default: beside the references)"
+    )
+    parser.add_argument(
+        "--regions",
+        nargs="+",
+        default=["liver-tumor"],
+        metavar="NAME=VALUES",
+        help=f"a preset ({', '.join(PRESETS)}) or regions such as liver=1,2 tumor=2 (default: liver-tumor)",
+    )
+    parser.add_argument("--lesion-regions", nargs="+", metavar="NAME", help="regions whose components are lesions")
+    parser.add_argument("--tolerance", type=float, default=2.0, metavar="MM", help="of the surface Dice (default 2)")
+    parser.add_argument("--against", type=Path, help="folder of another model's predictions, for a paired comparison")
+    parser.add_argument("--name", default="model", help="the model's name in the report")
+    parser.add_argument("--against-name", default="other model", help="the other model's name")
+    for role in ("reference", "prediction", "image"):
+        parser.add_argument(f"--{role}-glob", metavar="GLOB", help=f"which {role} files, such as '*/seg.nii.gz'")
+    parser.add_argument("--pictured-cases", type=int, default=10, help="worst cases to draw (default 10)")
+    parser.add_argument("--pictured-lesions", type=int, default=60, help="missed lesions to draw (default 60)")
+    parser.add_argument("--debug", action="store_true", help="show the trace of an error")
+    return parser
+
+
+def _run(options: argparse.Namespace) -> None:
+    scheme = parse_regions(options.regions, options.lesion_regions)
+    if options.tolerance <= 0:
+        raise UsageError("--tolerance must be above 0 mm.")
+    if options.output.exists() and not options.output.is_dir():
+        raise UsageError(f"--output {options.output} is a file; name a folder.")
+    evaluation = _evaluate(options, options.predictions, scheme, options.name)
+    paired: list[PairedDifference] | None = None
+    if options.against is not None:
+        other = _evaluate(options, options.against, scheme, options.against_name)
+        paired = compare_models(list(evaluation.cases), list(other.cases), scheme)
+    options.output.mkdir(parents=True, exist_ok=True)
+    write_metrics_json(options.output / "metrics.json", evaluation, paired)
+    write_metrics_csv(options.output / "metrics.csv", evaluation)
+    write_lesions_csv(options.output / "lesions.csv", evaluation)
+    write_report(
+        options.output / "report.html",
+        evaluation,
+        paired,
+        options.against_name if paired else None,
+        options.pictured_cases,
+        options.pictured_lesions,
+    )
+    _tell(evaluation, options.output)
+
+
+def _evaluate(options: argparse.Namespace, predictions: Path, scheme: Scheme, model: str) -> Evaluation:
+    cases, unused = pair_cases(
+        options.references,
+        predictions,
+        options.images,
+        options.reference_glob,
+        options.prediction_glob,
+        options.image_glob,
+    )
+
+    def progress(number: int, name: str) -> None:
+        sys.stderr.write(f"{model}: case {number} of {len(cases)}, {name}\n")
+
+    return evaluate(cases, scheme, model, unused, options.tolerance, progress)
+
+
+def _tell(evaluation: Evaluation, output: Path) -> None:
+    """Write the few figures a person wants to see at once."""
+    summary = evaluation.summary
+    lines = [f"{summary.cases} cases, {len(summary.missing)} without a prediction"]
+    for name, region in summary.regions.items():
+        figures = ", ".join(f"{key} {write_estimate(region.per_case[key])}" for key in WORST_AT_MISS)
+        lines.append(f"{name}: {figures}; pooled dice {write_estimate(region.pooled['dice'])}")
+        if region.detection is not None:
+            found = region.detection["lits"]["all"]
+            lines.append(
+                f"{name}: {found.found} of {found.recall.n} lesions found, {found.false_positives} of "
+                f"{found.precision.n} predicted lesions false (LiTS rule)"
+            )
+    lines.extend(f"missing prediction: {name}" for name in summary.missing)
+    lines.extend(f"no reference for: {path.name}" for path in evaluation.unused)
+    lines.append(f"report: {output / 'report.html'}")
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

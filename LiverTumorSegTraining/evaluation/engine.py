@@ -1,0 +1,149 @@
+"""Evaluating two folders: every reference is scored, whether or not there is a prediction for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from .case_scores import CaseScores, score_case
+from .froc import CaseFroc, Froc, case_froc, froc_curve, on_grid
+from .loading import LoadedCase, load_case
+from .pairing import CasePaths
+from .regions import Scheme
+from .summary import Summary, summarise
+
+PROBABILITY_REGION = "tumor"
+"""The region whose probabilities the segmenter can keep."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The result for one model.
+
+    Attributes
+    ----------
+    model : str
+        Name shown in the report.
+    scheme : Scheme
+    cases : tuple of CaseScores
+        In the order of the references.
+    paths : tuple of CasePaths
+        The same order.
+    summary : Summary
+    froc : Froc or None
+        None when no prediction kept its probabilities.
+    unused : tuple of Path
+        Predictions that belong to no reference.
+    tolerance_mm : float
+        Tolerance of NSD.
+    """
+
+    model: str
+    scheme: Scheme
+    cases: tuple[CaseScores, ...]
+    paths: tuple[CasePaths, ...]
+    summary: Summary
+    froc: Froc | None
+    unused: tuple[Path, ...]
+    tolerance_mm: float
+
+
+def evaluate(
+    paths: list[CasePaths],
+    scheme: Scheme,
+    model: str = "model",
+    unused: list[Path] | None = None,
+    tolerance_mm: float = 2.0,
+    progress: Callable[[int, str], None] | None = None,
+) -> Evaluation:
+    """Score every case and summarise.
+
+    Parameters
+    ----------
+    paths : list of CasePaths
+    scheme : Scheme
+    model : str
+    unused : list of Path, optional
+        Predictions without a reference, to be named in the report.
+    tolerance_mm : float
+    progress : callable, optional
+        Called with the case's number (from 1) and name before each case.
+
+    Raises
+    ------
+    InputError
+        When a file cannot be used; the message names the case.
+    """
+    cases: list[CaseScores] = []
+    curves: list[CaseFroc] = []
+    without_map = 0
+    with_region = any(region.name == PROBABILITY_REGION and region.lesions for region in scheme.regions)
+    for number, case in enumerate(paths, start=1):
+        if progress is not None:
+            progress(number, case.name)
+        loaded = load_case(case, scheme)
+        cases.append(_score(case, loaded, scheme, tolerance_mm))
+        if with_region and (case.probability is not None or case.prediction is None):
+            curves.append(_froc(case, loaded, scheme))
+        else:
+            without_map += 1
+    has_map = any(case.probability is not None for case in paths)
+    return Evaluation(
+        model,
+        scheme,
+        tuple(cases),
+        tuple(paths),
+        summarise(cases, scheme),
+        froc_curve(curves, without_map) if with_region and has_map else None,
+        tuple(unused or ()),
+        tolerance_mm,
+    )
+
+
+def _score(case: CasePaths, loaded: LoadedCase, scheme: Scheme, tolerance_mm: float) -> CaseScores:
+    files = {"reference": str(case.reference)}
+    if case.prediction is not None:
+        files["prediction"] = str(case.prediction)
+    return score_case(
+        case.name,
+        loaded.reference,
+        loaded.prediction,
+        loaded.spacing_mm,
+        scheme,
+        tolerance_mm,
+        loaded.axial_axis,
+        files,
+        _notes(loaded, scheme),
+    )
+
+
+def _notes(loaded: LoadedCase, scheme: Scheme) -> tuple[str, ...]:
+    notes = []
+    if loaded.prediction is None:
+        notes.append("no prediction: counted as a total miss")
+    elif not loaded.prediction.any():
+        notes.append("the prediction is empty")
+    if scheme.ignore is not None:
+        unknown = sum(int(np.count_nonzero(part == scheme.ignore)) for part in loaded.reference)
+        if unknown:
+            volume_ml = unknown * float(np.prod(loaded.spacing_mm)) / 1000.0
+            notes.append(f"{volume_ml:.1f} ml of the reference is marked unknown and left out")
+        if loaded.prediction is not None and any((part == scheme.ignore).any() for part in loaded.prediction):
+            notes.append(f"the prediction holds the value {scheme.ignore}, counted as background")
+    return tuple(notes)
+
+
+def _froc(case: CasePaths, loaded: LoadedCase, scheme: Scheme) -> CaseFroc:
+    region = scheme.region(PROBABILITY_REGION)
+    ignored = loaded.reference == scheme.ignore if scheme.ignore is not None else None
+    if ignored is not None and not ignored.any():
+        ignored = None
+    probability, start = None, (0, 0, 0)
+    if case.probability is not None:
+        image = sitk.ReadImage(str(case.probability))
+        probability, start = on_grid(image, loaded.grid, f"Case {case.name}, {case.probability.name}")
+    return case_froc(case.name, region.mask(loaded.reference), ignored, probability, start, loaded.spacing_mm)

@@ -1,0 +1,102 @@
+"""metrics.json, metrics.csv and lesions.csv."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from .engine import Evaluation
+from .metrics import METRICS
+from .paired import PairedDifference
+
+SCHEMA_VERSION = 1
+
+
+def write_metrics_json(path: Path, evaluation: Evaluation, paired: list[PairedDifference] | None = None) -> None:
+    """Write everything that was measured; figures that do not exist are null, never left out."""
+    document = {
+        "schema_version": SCHEMA_VERSION,
+        "model": evaluation.model,
+        "tolerance_mm": evaluation.tolerance_mm,
+        "regions": [dataclasses.asdict(region) for region in evaluation.scheme.regions],
+        "metrics": [dataclasses.asdict(metric) for metric in METRICS],
+        "missing_predictions": list(evaluation.summary.missing),
+        "predictions_without_reference": [str(unused) for unused in evaluation.unused],
+        "summary": dataclasses.asdict(evaluation.summary),
+        "froc": dataclasses.asdict(evaluation.froc) if evaluation.froc else None,
+        "paired": [dataclasses.asdict(difference) for difference in paired] if paired else None,
+        "cases": [dataclasses.asdict(case) for case in evaluation.cases],
+    }
+    path.write_text(json.dumps(plain(document), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def write_metrics_csv(path: Path, evaluation: Evaluation) -> None:
+    """Write one row for each case and region."""
+    keys = [metric.key for metric in METRICS]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["case", "status", "region", *keys, "distance_penalised", "notes"])
+        for case in evaluation.cases:
+            for name, region in case.regions.items():
+                figures = ["" if region.values[key] is None else f"{region.values[key]:.6g}" for key in keys]
+                penalised = "yes" if region.penalised else "no"
+                writer.writerow([_cell(case.name), case.status, name, *figures, penalised, "; ".join(case.notes)])
+
+
+def write_lesions_csv(path: Path, evaluation: Evaluation) -> None:
+    """Write one row for each lesion of either side."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(
+            [
+                "case",
+                "region",
+                "side",
+                "number",
+                "volume_ml",
+                "diameter_mm",
+                "best_iou",
+                "lits",
+                "iou_half",
+                "any_overlap",
+            ]
+        )
+        for case in evaluation.cases:
+            for name, region in case.regions.items():
+                for lesion in region.lesions:
+                    words = ("missed", "found") if lesion.side == "reference" else ("false", "true")
+                    verdicts = [words[lesion.found[rule]] for rule in ("lits", "iou_half", "any_overlap")]
+                    writer.writerow(
+                        [
+                            _cell(case.name),
+                            name,
+                            lesion.side,
+                            lesion.number,
+                            f"{lesion.volume_ml:.4g}",
+                            f"{lesion.diameter_mm:.2f}",
+                            f"{lesion.best_iou:.4f}",
+                            *verdicts,
+                        ]
+                    )
+
+
+def plain(value: Any) -> Any:
+    """Return a value JSON can hold: keys as text, numbers that are not finite as null."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Path):
+        return str(value)
+    return value
+
+
+def _cell(text: str) -> str:
+    """Return text that a spreadsheet does not take for a formula."""
+    return f"'{text}" if text[:1] in "=+-@" else text

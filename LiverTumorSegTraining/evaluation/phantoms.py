@@ -1,0 +1,93 @@
+"""Made-up pairs of labelmaps for tests and the speed measurement: a liver with lesions and a flawed prediction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A reference and a prediction in the product's labels (1 parenchyma, 2 tumour), [z, y, x]."""
+
+    reference: npt.NDArray[np.uint8]
+    prediction: npt.NDArray[np.uint8]
+    spacing_mm: tuple[float, float, float]
+
+
+def random_pair(seed: int, shape: tuple[int, int, int] = (34, 38, 42)) -> Pair:
+    """Return a small pair with ragged lesions: found, missed, false, split and merged ones occur.
+
+    Every eleventh pair has an empty reference, every thirteenth an empty prediction of the tumour.
+    """
+    generator = np.random.default_rng(seed)
+    spacing = tuple(float(value) for value in generator.choice([0.7, 0.8, 1.0, 1.25, 2.5, 3.0], size=3))
+    field = ndimage.gaussian_filter(generator.normal(size=shape), generator.uniform(1.2, 2.5))
+    field /= field.std()
+    noise = ndimage.gaussian_filter(generator.normal(size=shape), 1.0)
+    noise /= noise.std()
+    organ = ndimage.binary_erosion(np.ones(shape, dtype=bool), iterations=3)
+    level = generator.uniform(1.3, 2.2)
+    truth = organ & (field > level)
+    guess = organ & (field + generator.uniform(0.1, 0.6) * noise > level + generator.uniform(-0.3, 0.3))
+    if seed % 11 == 10:
+        truth[:] = False
+    if seed % 13 == 12:
+        guess[:] = False
+    reference = organ.astype(np.uint8)
+    prediction = ndimage.binary_erosion(organ, iterations=int(generator.integers(0, 2)) or 1).astype(np.uint8)
+    reference[truth] = 2
+    prediction[guess] = 2
+    return Pair(reference, prediction, spacing)  # type: ignore[arg-type]
+
+
+def ball(
+    shape: tuple[int, int, int],
+    centre_mm: tuple[float, float, float],
+    radius_mm: float | tuple[float, float, float],
+    spacing_mm: tuple[float, float, float],
+) -> npt.NDArray[np.bool_]:
+    """Return an ellipsoid; centre and radii in mm from the centre of voxel 0, axes [z, y, x]."""
+    radii = (radius_mm,) * 3 if isinstance(radius_mm, int | float) else radius_mm
+    box = tuple(
+        slice(max(0, int((c - r) / s)), max(0, min(n, int((c + r) / s) + 2)))
+        for c, r, s, n in zip(centre_mm, radii, spacing_mm, shape, strict=True)
+    )
+    axes = [
+        ((np.arange(part.start, part.stop) * s - c) / r) ** 2
+        for part, s, c, r in zip(box, spacing_mm, centre_mm, radii, strict=True)
+    ]
+    mask = np.zeros(shape, dtype=bool)
+    mask[box] = axes[0][:, None, None] + axes[1][None, :, None] + axes[2][None, None, :] <= 1.0
+    return mask
+
+
+def large_pair(
+    shape: tuple[int, int, int] = (600, 512, 512),
+    spacing_mm: tuple[float, float, float] = (1.0, 0.75, 0.75),
+    lesions: int = 50,
+) -> Pair:
+    """Return a whole-body-sized pair: a liver of about 1.6 l with lesions of 3 to 25 mm, the prediction off by 1-2 mm.
+
+    Every tenth lesion is missed and as many are false.
+    """
+    generator = np.random.default_rng(4)
+    size_mm = np.array(shape) * spacing_mm
+    centre = size_mm * (0.6, 0.45, 0.4)
+    radii = np.minimum((82.0, 72.0, 95.0), 0.38 * size_mm)
+    reference = np.zeros(shape, dtype=np.uint8)
+    prediction = np.zeros(shape, dtype=np.uint8)
+    reference[ball(shape, tuple(centre), tuple(radii), spacing_mm)] = 1
+    prediction[ball(shape, tuple(centre + 1.0), tuple(radii - 1.5), spacing_mm)] = 1
+    for number in range(lesions):
+        direction = generator.normal(size=3)
+        place = centre + 0.75 * radii * generator.uniform(0.2, 1.0) ** (1 / 3) * direction / np.linalg.norm(direction)
+        radius = float(generator.uniform(1.5, 12.5))
+        if number % 10 != 1:
+            prediction[ball(shape, tuple(place + generator.normal(0.0, 0.8, 3)), radius * 0.95, spacing_mm)] = 2
+        if number % 10 != 2:
+            reference[ball(shape, tuple(place), radius, spacing_mm)] = 2
+    return Pair(reference, prediction, spacing_mm)

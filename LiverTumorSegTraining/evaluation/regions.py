@@ -1,0 +1,208 @@
+"""Regions: which voxel values of a labelmap make up the thing that is measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from LiverTumorSegLib.errors import InputError, UsageError
+from LiverTumorSegLib.labels import IGNORE
+
+
+@dataclass(frozen=True)
+class Region:
+    """A union of label values under one name.
+
+    Attributes
+    ----------
+    name : str
+        Shown in tables and used as a key in files.
+    values : tuple of int
+        Voxel values, 1..254, whose union is the region.
+    lesions : bool
+        Whether its connected components are counted as lesions.
+    """
+
+    name: str
+    values: tuple[int, ...]
+    lesions: bool = False
+
+    def mask(self, labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+        """Return the region's voxels of a labelmap [z, y, x]."""
+        table = np.zeros(256, dtype=bool)
+        table[list(self.values)] = True
+        return table[labels]
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """The regions of one evaluation and the names their label values go by in segmentation files.
+
+    Attributes
+    ----------
+    regions : tuple of Region
+    names : dict of str to int
+        Lower-case segment name -> label value, for files that carry segment names.
+    ignore : int or None
+        Value of voxels whose truth is unknown, or None when the data have none.
+    """
+
+    regions: tuple[Region, ...]
+    names: dict[str, int]
+    ignore: int | None = IGNORE
+
+    @property
+    def values(self) -> frozenset[int]:
+        """Every label value some region uses."""
+        return frozenset(value for region in self.regions for value in region.values)
+
+    def region(self, name: str) -> Region:
+        """Return a region by name."""
+        return next(region for region in self.regions if region.name == name)
+
+
+LIVER_TUMOR = Scheme(
+    regions=(Region("liver", (1, 2)), Region("tumor", (2,), lesions=True)),
+    names={
+        **dict.fromkeys(("liver", "liver parenchyma", "parenchyma"), 1),
+        **dict.fromkeys(("tumor", "tumour", "tumors", "tumours", "liver tumor", "liver tumour"), 2),
+        **dict.fromkeys(("lesion", "lesions", "liver lesion", "liver lesions"), 2),
+    },
+)
+"""The product's convention: 1 is parenchyma, 2 tumour, so the organ is the union (as in LiTS)."""
+
+BRATS = Scheme(
+    regions=(
+        Region("WT", (1, 2, 3, 4), lesions=True),
+        Region("TC", (1, 3, 4), lesions=True),
+        Region("ET", (4,), lesions=True),
+    ),
+    names={
+        "necrosis": 1,
+        "necrotic core": 1,
+        "edema": 2,
+        "oedema": 2,
+        "non-enhancing tumor": 3,
+        "non-enhancing": 3,
+        "enhancing tumor": 4,
+        "enhancing": 4,
+    },
+)
+"""Whole tumour, tumour core, enhancing tumour; value 3 exists up to BraTS 2016 and is merged into 1 later."""
+
+PRESETS = {"liver-tumor": LIVER_TUMOR, "brats": BRATS}
+
+
+def parse_regions(words: list[str], lesion_regions: list[str] | None = None) -> Scheme:
+    """Return the scheme that the command line asks for.
+
+    Parameters
+    ----------
+    words : list of str
+        One preset name (``liver-tumor``, ``brats``), or definitions such as ``liver=1,2 tumor=2``.
+    lesion_regions : list of str, optional
+        Regions whose components are counted as lesions; the preset's choice, or the last region, when left out.
+
+    Raises
+    ------
+    UsageError
+        For an unknown preset, a malformed definition, or a lesion region that is not defined.
+    """
+    if len(words) == 1 and words[0] in PRESETS:
+        scheme = PRESETS[words[0]]
+    else:
+        regions = tuple(_parse_region(word) for word in words)
+        names = [region.name for region in regions]
+        if not regions or len(set(names)) != len(names):
+            raise UsageError(
+                "--regions needs at least one region, each under its own name, such as liver=1,2 tumor=2."
+            )
+        single = {region.name.lower(): region.values[0] for region in regions if len(region.values) == 1}
+        known = {name: value for name, value in LIVER_TUMOR.names.items() if set(names) <= {"liver", "tumor"}}
+        regions = (*regions[:-1], Region(regions[-1].name, regions[-1].values, lesions=True))
+        scheme = Scheme(regions, {**known, **single})
+    if lesion_regions is None:
+        return scheme
+    unknown = sorted(set(lesion_regions) - {region.name for region in scheme.regions})
+    if unknown:
+        raise UsageError(f"--lesion-regions names {', '.join(unknown)}, which --regions does not define.")
+    chosen = tuple(Region(r.name, r.values, lesions=r.name in lesion_regions) for r in scheme.regions)
+    return Scheme(chosen, scheme.names, scheme.ignore)
+
+
+def _parse_region(word: str) -> Region:
+    name, equals, listed = word.partition("=")
+    values = listed.split(",")
+    if not name or not equals or not all(value.strip().isdigit() for value in values):
+        raise UsageError(
+            f"'{word}' is neither a preset ({', '.join(PRESETS)}) nor a region such as tumor=2 or liver=1,2."
+        )
+    numbers = tuple(sorted({int(value) for value in values}))
+    if not all(1 <= number <= 254 for number in numbers):
+        raise UsageError(f"Region '{name}': label values lie between 1 and 254 (255 means ignore).")
+    return Region(name, numbers)
+
+
+def canonical_labels(
+    labels: npt.NDArray[np.generic], segments: dict[str, int], scheme: Scheme, what: str
+) -> npt.NDArray[np.uint8]:
+    """Return a labelmap in the scheme's values, using segment names where the file has them.
+
+    Parameters
+    ----------
+    labels : ndarray, [z, y, x]
+        As read from the file.
+    segments : dict of str to int
+        Segment name -> value in this file; empty for formats without names.
+    scheme : Scheme
+    what : str
+        Case and role, for error messages ("case 12, prediction").
+
+    Returns
+    -------
+    ndarray of uint8, [z, y, x]
+
+    Raises
+    ------
+    InputError
+        For values that are not whole numbers or that no region uses, and when only some segment names are known.
+    """
+    present = _present_values(labels, what)
+    known = {name: scheme.names[name.strip().lower()] for name in segments if name.strip().lower() in scheme.names}
+    used = {name: value for name, value in segments.items() if value in present}
+    table = np.arange(256, dtype=np.uint8)
+    if known:
+        unknown = sorted(set(used) - set(known))
+        if unknown:
+            raise InputError(
+                f"{what}: the segments {', '.join(map(repr, unknown))} belong to no region; known names are "
+                f"{', '.join(sorted(scheme.names))}. Rename or remove them."
+            )
+        for name, value in known.items():
+            table[segments[name]] = value
+        listed = set(segments.values())
+        strays = sorted(present - listed - {0, scheme.ignore})
+    else:
+        strays = sorted(present - scheme.values - {0, scheme.ignore})
+    if strays:
+        raise InputError(
+            f"{what}: label values {', '.join(map(str, strays))} belong to no region "
+            f"({', '.join(f'{r.name}={r.values}' for r in scheme.regions)}). Define a region for them or remove them."
+        )
+    compact = labels.astype(np.uint8, copy=False)
+    return compact if np.array_equal(table, np.arange(256)) else table[compact]
+
+
+def _present_values(labels: npt.NDArray[np.generic], what: str) -> frozenset[int]:
+    """Return the values of a labelmap, refusing any that is not a whole number from 0 to 255."""
+    if labels.dtype == np.uint8:
+        # A histogram slice by slice: a whole-volume bincount would first copy the volume as 64-bit integers.
+        counts = sum((np.bincount(part.ravel(), minlength=256) for part in labels), np.zeros(256, dtype=np.int64))
+        return frozenset(int(value) for value in np.flatnonzero(counts))
+    values = np.unique(labels)
+    wrong = values[(values < 0) | (values > 255) | (values != np.floor(values))]
+    if wrong.size:
+        shown = ", ".join(f"{value:g}" for value in wrong[:5])
+        raise InputError(f"{what}: the labelmap holds {shown}; label values are whole numbers from 0 to 255.")
+    return frozenset(int(value) for value in values)

@@ -1,0 +1,12 @@
+"""Score predictions against references: python3 scripts/evaluate.py --references DIR --predictions DIR --output DIR."""
+
+import sys
+
+from bootstrap import enter
+
+enter("runtime")
+
+from LiverTumorSegTraining.evaluation.cli import main  # noqa: E402
+
+if __name__ == "__main__":
+    sys.exit(main())
