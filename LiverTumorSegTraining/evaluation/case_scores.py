@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .boxes import bounding_box, grow
-from .distances import surface_scores
+from .distances import SurfaceScores, surface_scores
 from .lesion_matching import Match, find_components, match_lesions, uncancelled_volume_error
 from .overlap import Counts, joint_histogram, overlap_scores, region_counts
 from .regions import Region, Scheme
@@ -45,7 +45,20 @@ class LesionRecord:
 
 @dataclass(frozen=True)
 class RegionScores:
-    """The figures of one region: see ``metrics.METRICS`` for the keys of ``values``."""
+    """The figures of one region.
+
+    Attributes
+    ----------
+    counts : Counts
+    values : dict of str to (float or None)
+        By the keys of ``metrics.METRICS``; None where a figure does not exist.
+    penalised : bool
+        No voxel in common although a mask is not empty: surface distances are the image's diagonal, NSD 0.
+    lesions : tuple of LesionRecord
+        Of both sides; empty for a region whose components are not lesions.
+    panoptic_iou_sum : float
+        IoU added over the pairs above one half.
+    """
 
     counts: Counts
     values: dict[str, float | None]
@@ -161,7 +174,13 @@ def _score_region(
 ) -> RegionScores:
     voxel_ml = float(np.prod(spacing_mm)) / 1000.0
     values: dict[str, float | None] = {key: float(value) for key, value in overlap_scores(counts.as_array()).items()}
-    surface = surface_scores(*masks, spacing_mm, worst_mm, ignored, tolerance_mm)
+    # Without a common voxel the case is a total miss. The distance between a false and a missed lesion says nothing
+    # about either, and were it used, a missed lesion would improve a case that holds only a false one.
+    missed = counts.true_positive == 0 and counts.reference + counts.prediction > 0
+    if missed:
+        surface = SurfaceScores(worst_mm, worst_mm, 0.0)
+    else:
+        surface = surface_scores(*masks, spacing_mm, worst_mm, ignored, tolerance_mm)
     values |= {"assd_mm": surface.assd_mm, "hd95_mm": surface.hd95_mm, "nsd": surface.nsd}
     difference = counts.prediction - counts.reference
     values |= {
@@ -171,11 +190,10 @@ def _score_region(
         "reference_ml": counts.reference * voxel_ml,
         "prediction_ml": counts.prediction * voxel_ml,
     }
-    penalised = (counts.reference == 0) != (counts.prediction == 0)
     inside = bounding_box(*masks)
     if inside is None:
         values["volume_error_ml"] = 0.0
-        return RegionScores(counts, values, penalised)
+        return RegionScores(counts, values, missed)
     unknown = None if ignored is None else ignored[inside]
     ours, theirs = (
         find_components(mask[inside], spacing_mm, unknown, axial_axis, measure=region.lesions) for mask in masks
@@ -183,11 +201,11 @@ def _score_region(
     match = match_lesions(ours, theirs, unknown)
     values["volume_error_ml"] = uncancelled_volume_error(match) * voxel_ml
     if not region.lesions:
-        return RegionScores(counts, values, penalised)
+        return RegionScores(counts, values, missed)
     start = tuple(part.start + shift for part, shift in zip(inside, offset, strict=True))
     iou = match.iou
     return RegionScores(
-        counts, values, penalised, _records(match, iou, voxel_ml, start), float(iou[2 * iou > 1.0].sum())
+        counts, values, missed, _records(match, iou, voxel_ml, start), float(iou[2 * iou > 1.0].sum())
     )
 
 

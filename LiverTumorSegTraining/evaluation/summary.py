@@ -73,7 +73,7 @@ class RegionSummary:
     with_reference : dict of str to Estimate
         The scores of ``WORST_AT_MISS`` over cases whose reference has the region.
     penalised : int
-        Cases whose surface distance is the image diagonal because only one mask is empty.
+        Cases whose surface distance is the image diagonal because the masks have no voxel in common.
     agreement : VolumeAgreement
     detection : rule -> size class -> DetectionSummary, or None for a region without lesions
     panoptic : PanopticSummary or None

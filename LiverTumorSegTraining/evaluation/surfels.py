@@ -86,7 +86,7 @@ def _code(inside: npt.NDArray[np.bool_]) -> int:
 
 
 def neighbour_codes(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
-    """Return the neighbour code of every voxel corner, shape (z + 1, y + 1, x + 1); outside the array is background."""
+    """Return the neighbour code of every corner, shape (z + 1, y + 1, x + 1); outside the array is background."""
     codes = np.zeros(tuple(n + 1 for n in mask.shape), dtype=np.uint8)
     bits = mask.view(np.uint8)
     for position, (dz, dy, dx) in enumerate(product((0, 1), repeat=3)):
