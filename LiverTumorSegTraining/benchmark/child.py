@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,10 +25,13 @@ class ChildRun:
         From start to end of the process, so with the start of Python and its imports.
     peak_rss_mb : float
         Most memory the process held, MiB.
+    lines : tuple of (float, str)
+        What it printed, each line with the seconds since its start.
     """
 
     wall_s: float
     peak_rss_mb: float
+    lines: tuple[tuple[float, str], ...]
 
 
 def run_child(arguments: Sequence[str], *, threads: int) -> ChildRun:
@@ -52,29 +57,45 @@ def run_child(arguments: Sequence[str], *, threads: int) -> ChildRun:
         "THP_MEM_ALLOC_ENABLE": "1",  # huge pages: without them half of a network's time is page faults
         "OMP_WAIT_POLICY": "PASSIVE",
     }
-    start = time.perf_counter()
     command = [sys.executable, *arguments]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment) as process:
-        peak = _wait(process)
-        wall = time.perf_counter() - start
-        words = process.stderr.read().decode(errors="replace") if process.stderr else ""
+    with tempfile.TemporaryFile() as errors:
+        start = time.perf_counter()
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, env=environment) as process:
+            peak = _Peak(process)
+            output = process.stdout or ()
+            lines = tuple((time.perf_counter() - start, line.decode(errors="replace")) for line in output)
+            memory = peak.wait()
+            wall = time.perf_counter() - start
+        errors.seek(0)
+        words = errors.read().decode(errors="replace").strip()
     if process.returncode:
-        raise LiverTumorSegError(f"the candidate {' '.join(arguments[:2])} failed: {words.strip()[-600:]}")
-    return ChildRun(wall, peak)
+        raise LiverTumorSegError(f"the candidate {' '.join(arguments[:2])} failed: {words[-600:]}")
+    return ChildRun(wall, memory, lines)
 
 
-def _wait(process: subprocess.Popen[bytes]) -> float:
-    """Wait for the end; return the peak in MiB, from the kernel where it tells, otherwise by looking often."""
-    if hasattr(os, "wait4"):
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        return usage.ru_maxrss / (2**20 if psutil.MACOS else 2**10)
-    observed, peak = psutil.Process(process.pid), 0
-    while process.poll() is None:
-        try:
-            peak = max(peak, getattr(observed.memory_info(), "peak_wset", observed.memory_info().rss))
-        except psutil.NoSuchProcess:
-            break
-        time.sleep(0.05)
-    process.wait()
-    return peak / 2**20
+class _Peak:
+    """The most memory of a child: from the kernel where it tells, otherwise by looking often."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process, self._peak = process, 0
+        if not hasattr(os, "wait4"):
+            threading.Thread(target=self._watch, daemon=True).start()
+
+    def wait(self) -> float:
+        """Wait for the end and return the peak in MiB."""
+        if hasattr(os, "wait4"):
+            _, status, usage = os.wait4(self._process.pid, 0)
+            self._process.returncode = os.waitstatus_to_exitcode(status)
+            return usage.ru_maxrss / (2**20 if psutil.MACOS else 2**10)
+        self._process.wait()
+        return self._peak / 2**20
+
+    def _watch(self) -> None:
+        observed = psutil.Process(self._process.pid)
+        while self._process.poll() is None:
+            try:
+                memory = observed.memory_info()
+            except psutil.NoSuchProcess:
+                return
+            self._peak = max(self._peak, getattr(memory, "peak_wset", memory.rss))
+            time.sleep(0.05)
