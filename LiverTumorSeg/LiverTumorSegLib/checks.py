@@ -10,6 +10,7 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from .findings import Finding, refuse
+from .grids import MAX_SHEAR, shear_of, superior_axis
 from .hounsfield import doubt_hounsfield
 
 __all__ = ["Finding", "check_image", "refuse", "replace_nonfinite"]
@@ -22,7 +23,6 @@ MAX_EXTENT_MM = 2500.0
 MIN_FIELD_OF_VIEW_MM = 200.0
 MIN_COVERAGE_MM = 80.0
 MAX_NONFINITE_SHARE = 1e-3
-MAX_SHEAR = 1e-3
 AIR_HU = -1024.0
 
 # Enough voxels for shares of 1e-4, few enough that a large scan is judged in a fraction of a second.
@@ -119,8 +119,7 @@ def check_grid(image: sitk.Image) -> list[Finding]:
                 "Load the whole series, not one or a few of its slices.",
             )
         )
-    direction = np.asarray(image.GetDirection()).reshape(3, 3)
-    shear = float(np.abs(direction.T @ direction - np.eye(3)).max())
+    shear = shear_of(image.GetDirection())
     if shear > MAX_SHEAR:
         findings.append(
             Finding(
@@ -131,17 +130,16 @@ def check_grid(image: sitk.Image) -> list[Finding]:
             )
         )
     if not findings:
-        findings += _check_extent(size, spacing, direction)
+        findings += _check_extent(image)
     return findings
 
 
-def _check_extent(
-    size: tuple[int, ...], spacing: tuple[float, ...], direction: npt.NDArray[np.float64]
-) -> list[Finding]:
+def _check_extent(image: sitk.Image) -> list[Finding]:
     findings: list[Finding] = []
+    size, spacing = image.GetSize(), image.GetSpacing()
     extent = [n * s for n, s in zip(size, spacing, strict=True)]
     worded = " x ".join(f"{e:.0f}" for e in extent) + " mm"
-    long_axis = superior_axis(direction)
+    long_axis = superior_axis(image.GetDirection())
     in_plane = [extent[a] for a in range(3) if a != long_axis]
     if max(extent) > MAX_EXTENT_MM:
         findings.append(
@@ -178,17 +176,6 @@ def _check_extent(
             )
         )
     return findings
-
-
-def superior_axis(direction: npt.ArrayLike) -> int:
-    """Return the image axis (0 = x, 1 = y, 2 = z of the grid) closest to the patient's superior direction.
-
-    Parameters
-    ----------
-    direction : array_like, 9 values or (3, 3)
-        Direction cosines in LPS, one column an axis, as SimpleITK gives them.
-    """
-    return int(np.argmax(np.abs(np.asarray(direction, dtype=float).reshape(3, 3)[2])))
 
 
 def check_values(image: sitk.Image, assume_ct: bool = False) -> list[Finding]:

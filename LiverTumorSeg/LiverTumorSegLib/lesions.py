@@ -10,14 +10,14 @@ import SimpleITK as sitk
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from .checks import superior_axis
 from .diameters import axial_diameters
 from .errors import InputError
+from .grids import superior_axis
+from .postprocess import Box, bounding_box, fill_holes
 
 _GEOMETRY_TOLERANCE = 1e-3
 _FULL_CONNECTIVITY = np.ones((3, 3, 3), dtype=bool)
 
-Box = tuple[slice, slice, slice]
 Floats = npt.NDArray[np.float64]
 
 
@@ -167,21 +167,9 @@ def measure_lesions(
     return tuple(lesions)
 
 
-def _bounding_box(mask: npt.NDArray[np.bool_], margin: int = 0) -> Box | None:
-    """Return the smallest box that holds every True voxel, widened by a margin inside the array; None if empty."""
-    bounds = []
-    for axis, length in enumerate(mask.shape):
-        others = tuple(a for a in range(3) if a != axis)
-        hit = np.flatnonzero(mask.any(axis=others))
-        if hit.size == 0:
-            return None
-        bounds.append(slice(max(0, int(hit[0]) - margin), min(length, int(hit[-1]) + 1 + margin)))
-    return bounds[0], bounds[1], bounds[2]
-
-
 def _find(tumor: npt.NDArray[np.bool_]) -> _Parts | None:
     """Return the 26-connected components, numbered by falling size (equal sizes in scan order)."""
-    box = _bounding_box(tumor)
+    box = bounding_box(tumor)
     if box is None:
         return None
     # int32, because the lesion count of a noisy segmentation exceeds 8 and 16 bits.
@@ -232,10 +220,11 @@ def _gaps_to_surface(liver: npt.NDArray[np.bool_], parts: _Parts, spacing_zyx: t
         return None
     organ = liver.copy()
     organ[parts.box] |= parts.labels > 0
-    box = _bounding_box(organ, margin=1)
-    if box is None:
+    tight = bounding_box(organ)
+    if tight is None:
         return None
-    outside = _outside(organ[box])
+    box = tuple(slice(max(0, s.start - 1), s.stop + 1) for s in tight)
+    outside = ~fill_holes(organ[box])
     shell = np.argwhere(outside & ndimage.binary_dilation(~outside))
     if shell.size == 0:
         return None
@@ -260,17 +249,6 @@ def _closest_voxels(
     order = np.lexsort((depth, parts.ids))
     _, first = np.unique(parts.ids[order], return_index=True)
     return index[:, order[first]].T
-
-
-def _outside(organ: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Return the background that reaches the border of the box; holes within the organ are not outside."""
-    background, count = ndimage.label(~organ)
-    reaches_border = np.zeros(count + 1, dtype=bool)
-    for axis in range(3):
-        for end in (0, -1):
-            reaches_border[np.take(background, end, axis=axis)] = True
-    reaches_border[0] = False
-    return reaches_border[background]
 
 
 def _require_same_grid(labelmap: sitk.Image, image: sitk.Image) -> None:
