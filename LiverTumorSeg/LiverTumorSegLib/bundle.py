@@ -19,10 +19,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from LiverTumorSegLib.errors import ModelError
-from LiverTumorSegLib.labels import Label, label_table
-from LiverTumorSegLib.network import UNet
-from LiverTumorSegLib.preprocess import Intensity
+from .errors import ModelError
+from .labels import Label, label_table
+from .network import UNet
+from .preprocess import Intensity
 
 SCHEMA_VERSION = 1
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
@@ -93,8 +93,12 @@ class Bundle:
         """
         try:
             network = UNet(**self.network)
-            network.load_state_dict({name: tensor.float() if tensor.is_floating_point() else tensor
-                                     for name, tensor in self.weights.items()})  # fmt: skip
+            network.load_state_dict(
+                {
+                    name: tensor.float() if tensor.is_floating_point() else tensor
+                    for name, tensor in self.weights.items()
+                }
+            )
         except (TypeError, ValueError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
             raise ModelError(
@@ -118,12 +122,12 @@ def load_bundle(folder: Path | str) -> Bundle:
     try:
         payload = weights_file.read_bytes()
     except OSError as error:
-        raise ModelError(f"Model {folder.name!r} has no readable {WEIGHTS} in {folder}: copy the whole model folder.") from error
+        raise ModelError(f"There is no readable {WEIGHTS} in {folder}: copy the whole model folder.") from error
     digest = hashlib.sha256(payload).hexdigest()
     if digest != description.pop("sha256"):
         raise ModelError(
-            f"The weights of model {folder.name!r} are damaged or were exchanged: the SHA-256 of {weights_file} is not the one "
-            f"in its {DESCRIPTION}. Get the model folder again from where it came."
+            f"The weights of model {folder.name!r} are damaged or were exchanged: the SHA-256 of {weights_file} "
+            f"is not the one in its {DESCRIPTION}. Get the model folder again from where it came."
         )
     try:
         weights = load(payload)
@@ -159,9 +163,11 @@ def save_bundle(bundle: Bundle, folder: Path | str, half: bool = True) -> Bundle
         for name, tensor in bundle.weights.items()
     }
     payload = save(tensors)
-    description = {"schema_version": SCHEMA_VERSION}
+    description: dict[str, Any] = {"schema_version": SCHEMA_VERSION}
     description |= {
-        entry.name: getattr(bundle, entry.name) for entry in dataclasses.fields(bundle) if entry.name not in ("weights", "sha256")
+        entry.name: getattr(bundle, entry.name)
+        for entry in dataclasses.fields(bundle)
+        if entry.name not in ("weights", "sha256")
     }
     description["intensity"] = dataclasses.asdict(bundle.intensity)
     description["sha256"] = hashlib.sha256(payload).hexdigest()
@@ -187,21 +193,24 @@ def _read_description(folder: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise ModelError(f"Model {folder.name!r} has no {DESCRIPTION} in {folder}: copy the whole model folder.") from error
+        raise ModelError(f"There is no {DESCRIPTION} in {folder}: copy the whole model folder.") from error
     except (OSError, ValueError) as error:
         raise ModelError(f"{path} cannot be read ({error}): copy the model folder again.") from error
     if not isinstance(content, dict) or not isinstance(content.get("schema_version"), int):
         raise ModelError(f"{path} does not describe a model: it has no schema_version. Export the model again.")
     if content["schema_version"] > SCHEMA_VERSION:
         raise ModelError(
-            f"Model {folder.name!r} was made by a newer version of LiverTumorSeg (schema {content['schema_version']}, this one "
-            f"reads up to {SCHEMA_VERSION}): update LiverTumorSeg."
+            f"Model {folder.name!r} was made by a newer version of LiverTumorSeg (schema {content['schema_version']}, "
+            f"this one reads up to {SCHEMA_VERSION}): update LiverTumorSeg."
         )
     del content["schema_version"]
     known = {entry.name: entry for entry in dataclasses.fields(Bundle) if entry.name != "weights"}
     unknown = sorted(set(content) - set(known))
-    needed = {name for name, entry in known.items() if entry.default is dataclasses.MISSING
-              and entry.default_factory is dataclasses.MISSING} | {"sha256"}  # fmt: skip
+    needed = {
+        name
+        for name, entry in known.items()
+        if entry.default is dataclasses.MISSING and entry.default_factory is dataclasses.MISSING
+    } | {"sha256"}
     missing = sorted(needed - set(content))
     if unknown or missing:
         detail = f"does not know {unknown}" if unknown else f"misses {missing}"
@@ -211,8 +220,9 @@ def _read_description(folder: Path) -> dict[str, Any]:
 
 def _typed(path: Path, content: dict[str, Any]) -> dict[str, Any]:
     try:
-        content["intensity"] = Intensity(**{name: tuple(value) if isinstance(value, list) else value
-                                            for name, value in content["intensity"].items()})  # fmt: skip
+        steps = content["intensity"]
+        plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in steps.items()}
+        content["intensity"] = Intensity(**plain)
         for name in ("labels", "channels", "spacing_mm", "patch_size", "resize"):
             if content.get(name) is not None:
                 content[name] = tuple(content[name])

@@ -1,8 +1,8 @@
 """The one U-Net family: every network of this project is an instance of `UNet`.
 
-Plain U-Net (Ronneberger et al., MICCAI 2015; Çiçek et al., MICCAI 2016), residual encoder (Zhang et al., IEEE GRSL 2018),
-additive attention gates (Oktay et al., MIDL 2018), spatial attention (Woo et al., ECCV 2018), channel-wise dropout
-(Tompson et al., CVPR 2015).
+Plain U-Net (Ronneberger et al., MICCAI 2015; Çiçek et al., MICCAI 2016), residual encoder (Zhang et al., IEEE GRSL
+2018), additive attention gates (Oktay et al., MIDL 2018), spatial attention (Woo et al., ECCV 2018), channel-wise
+dropout (Tompson et al., CVPR 2015).
 """
 
 from __future__ import annotations
@@ -69,7 +69,9 @@ class Block(nn.Module):
         self.residual = residual
         self.project: nn.Module = nn.Identity()
         if residual and (stride != 1 or inputs != outputs):
-            self.project = nn.Sequential(_CONV[dims](inputs, outputs, 1, stride, bias=False), _norm(dims, norm, outputs))
+            self.project = nn.Sequential(
+                _CONV[dims](inputs, outputs, 1, stride, bias=False), _norm(dims, norm, outputs)
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, inputs, ...) to (N, outputs, .../stride)."""
@@ -100,7 +102,7 @@ class AttentionGate(nn.Module):
 
 
 class SpatialAttention(nn.Module):
-    """Spatial attention: a convolution over the channel mean and maximum of the skip gives one coefficient a position."""
+    """Spatial attention: a convolution over channel mean and maximum of the skip gives a coefficient a position."""
 
     def __init__(self, dims: int) -> None:
         super().__init__()
@@ -200,11 +202,19 @@ class UNet(nn.Module):
     ) -> None:
         super().__init__()
         self.arguments: dict[str, Any] = {
-            "dims": dims, "in_channels": in_channels, "classes": classes, "features": list(features),
-            "blocks": list(blocks), "residual": residual, "attention": attention, "dropout": dropout,
-            "deep_supervision": deep_supervision, "stem": stem, "norm": norm,
+            "dims": dims,
+            "in_channels": in_channels,
+            "classes": classes,
+            "features": list(features),
+            "blocks": list(blocks),
+            "residual": residual,
+            "attention": attention,
+            "dropout": dropout,
+            "deep_supervision": deep_supervision,
+            "stem": stem,
+            "norm": norm,
             "decoder_convolutions": decoder_convolutions,
-        }  # fmt: skip
+        }
         _check_arguments(self.arguments)
         self.deep_supervision = deep_supervision
         self.total_stride = 2 ** (len(features) - 1 + (stem == "half"))
@@ -251,7 +261,7 @@ class UNet(nn.Module):
         Returns
         -------
         Tensor or list of Tensor
-            (N, classes, *spatial). In training with deep supervision a list: full size first, then coarser and coarser.
+            (N, classes, *spatial). In training with deep supervision a list: full size first, then coarser.
         """
         size = x.shape[2:]
         padding = [(-length) % self.total_stride for length in size]
@@ -270,7 +280,8 @@ class UNet(nn.Module):
         if self.detail is not None:
             detail = self.detail(x)
             y = self.fuse(torch.cat([_upsample(self.reduce(y), detail), detail], 1))
-        logits = self.head(y)[(..., *(slice(0, length) for length in size))]
+        inside = (..., *(slice(0, length) for length in size))
+        logits = self.head(y)[inside]
         if not (self.training and self.deep_supervision):
             return logits
         return [logits, *reversed([head(y) for head, y in zip(self.coarse_heads, coarse, strict=False)])]
@@ -288,7 +299,9 @@ def _check_arguments(arguments: dict[str, Any]) -> None:
             raise ValueError(f"UNet {name} is {arguments[name]!r}; it must be one of {values}.")
     features, blocks = arguments["features"], arguments["blocks"]
     if len(features) < 2 or len(features) != len(blocks) or min(*features, *blocks) < 1:
-        raise ValueError(f"UNet features {features} and blocks {blocks} must be two or more positive numbers each, as many.")
+        raise ValueError(
+            f"UNet features {features} and blocks {blocks} must be two or more positive numbers, as many."
+        )
     if not 0 <= arguments["dropout"] < 1:
         raise ValueError(f"UNet dropout is {arguments['dropout']}; it must be at least 0 and below 1.")
     for name in ("in_channels", "classes", "decoder_convolutions"):
@@ -301,3 +314,12 @@ def _initialise(module: nn.Module) -> None:
         nn.init.kaiming_normal_(module.weight, a=0.01, nonlinearity="leaky_relu")
         if module.bias is not None:
             nn.init.zeros_(module.bias)
+
+
+def to_device(network: UNet, device: torch.device) -> UNet:
+    """Return the network on a device, its 3D weights in the memory order in which convolutions are fastest."""
+    network = network.to(device)
+    if network.arguments["dims"] == 3:
+        # torch's type stubs leave this overload out.
+        network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    return network

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import SimpleITK as sitk  # noqa: N813 - the field's own abbreviation
+import SimpleITK as sitk
 from scipy import ndimage
 
 AIR_HU = -1024.0
@@ -84,7 +84,8 @@ def canonical_grid(grid: Grid, spacing_mm: tuple[float, float, float]) -> Grid:
         _three(int(n) for n in new_size),
         _three(float(v) for v in target),
         _three(float(v) for v in origin),
-        tuple(float(v) for v in axes.ravel()),
+        # Denormal numbers upset the matrix inversion of ITK.
+        tuple(float(v) for v in np.round(axes, 12).ravel() + 0.0),
     )
 
 
@@ -105,8 +106,9 @@ def bounding_box(inner: Grid, outer: Grid) -> tuple[np.ndarray, np.ndarray]:
     """Return the index box (start, stop) of `outer` that covers `inner`, clipped to `outer`; x, y, z order."""
     corners = np.array(np.meshgrid(*[(-0.5, n - 0.5) for n in inner.size], indexing="ij")).reshape(3, -1).T
     indices = outer.index(inner.point_mm(corners))
-    start = np.clip(np.floor(indices.min(0) + 1e-6).astype(int), 0, np.asarray(outer.size) - 1)
-    stop = np.clip(np.ceil(indices.max(0) - 1e-6).astype(int) + 1, start + 1, outer.size)
+    # Voxel i covers i - 0.5 to i + 0.5.
+    start = np.clip(np.floor(indices.min(0) + 0.5 + 1e-6).astype(int), 0, np.asarray(outer.size) - 1)
+    stop = np.clip(np.ceil(indices.max(0) + 0.5 - 1e-6).astype(int), start + 1, outer.size)
     return start, stop
 
 

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from LiverTumorSegLib.errors import CancelledError, LiverTumorSegError
-from LiverTumorSegLib.network import UNet
+from .errors import CancelledError, LiverTumorSegError
+from .network import UNet
 
 Progress = Callable[[float, str], None]
 Cancelled = Callable[[], bool]
@@ -104,8 +104,10 @@ def predict_probabilities(
     spatial = array.shape[1:]
     tile = plan.patch_size if len(plan.patch_size) == 3 else (1, *plan.patch_size)
     # A tile never exceeds the array: the network pads what it needs itself.
-    tile = tuple(min(t, n) if axis == 0 and len(plan.patch_size) == 2 else t for axis, (t, n) in
-                 enumerate(zip(tile, spatial, strict=True)))  # fmt: skip
+    tile = tuple(
+        min(t, n) if axis == 0 and len(plan.patch_size) == 2 else t
+        for axis, (t, n) in enumerate(zip(tile, spatial, strict=True))
+    )
     padded = tuple(max(t, n) for t, n in zip(tile, spatial, strict=True))
     source = torch.from_numpy(_pad(array, padded))
     classes = networks[0].arguments["classes"]
@@ -119,21 +121,24 @@ def predict_probabilities(
         if progress is not None:
             progress((number - 1) / len(places), f"tile {number} of {len(places)}")
         window = tuple(slice(s, s + t) for s, t in zip(start, tile, strict=True))
-        probability = _tile_probability(networks, source[(slice(None), *window)], plan.flips, device)
-        total[(slice(None), *window)] += probability.to(accumulator) * weights
+        every_channel = (slice(None), *window)
+        probability = _tile_probability(networks, source[every_channel], plan.flips, device)
+        total[every_channel] += probability.to(accumulator) * weights
         weight_sum[window] += weights
-    total = total[(slice(1, None), *(slice(0, n) for n in spatial))]
-    total /= weight_sum[tuple(slice(0, n) for n in spatial)]
+    inside = tuple(slice(0, n) for n in spatial)
+    foreground = (slice(1, None), *inside)
+    total = total[foreground] / weight_sum[inside]
     if not bool(torch.isfinite(total).all()):
         raise NonFiniteOutputError(
-            "The network's output is not finite (NaN or infinity), so no segmentation was made: try --device cpu, or another model."
+            "The network's output is not finite (NaN or infinity), so no segmentation was made: "
+            "try --device cpu, or another model."
         )
     return (total * 255).round_().to(torch.uint8).cpu().numpy()
 
 
 def _pad(array: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
     widths = [(0, 0)] + [(0, n - m) for n, m in zip(size, array.shape[1:], strict=True)]
-    return np.ascontiguousarray(np.pad(array, widths, mode="edge") if any(high for _, high in widths) else array, np.float32)
+    return np.ascontiguousarray(np.pad(array, widths, mode="edge"), np.float32)
 
 
 def _tile_probability(
@@ -163,7 +168,7 @@ def _tile_probability(
 
 
 def autocast(device: torch.device) -> torch.autocast:
-    """Return the autocast context of a device: float16 on CUDA, bfloat16 on a CPU that has it in hardware, else none."""
+    """Return the autocast context of a device: float16 on CUDA, bfloat16 on a CPU that has it, else none."""
     if device.type == "cuda":
         return torch.autocast("cuda", torch.float16)
     return torch.autocast("cpu", torch.bfloat16, enabled=device.type == "cpu" and cpu_has_bfloat16())

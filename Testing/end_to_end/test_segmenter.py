@@ -1,0 +1,192 @@
+"""Options, refusals, cancelling and the device ladder of the Segmenter."""
+
+import dataclasses
+import time
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+from LiverTumorSegLib import devices, tiles
+from LiverTumorSegLib.devices import Rung, choose_device, climb
+from LiverTumorSegLib.errors import CancelledError, InputError, ModelError, OutOfMemoryError, UsageError
+from LiverTumorSegLib.inference import QUALITIES, Segmenter
+
+
+@pytest.fixture
+def scan(make_phantom):
+    return make_phantom()[0]
+
+
+def labels_of(result):
+    return sitk.GetArrayFromImage(result.labelmap)
+
+
+def test_progress_rises_to_one_with_words(density_bundles, scan):
+    told = []
+    Segmenter(*density_bundles, device="cpu").segment(
+        scan, progress=lambda fraction, words: told.append((fraction, words))
+    )
+    fractions = [fraction for fraction, _ in told]
+    assert fractions == sorted(fractions)
+    assert fractions[0] == 0
+    assert fractions[-1] == 1
+    assert any("tile" in words for _, words in told)
+
+
+@pytest.mark.parametrize("after", [1, 3, 8])
+def test_cancel_stops_within_two_seconds(density_bundles, scan, after):
+    calls, since = [], []
+
+    def cancelled():
+        calls.append(1)
+        if len(calls) == after:
+            since.append(time.monotonic())
+        return len(calls) >= after
+
+    with pytest.raises(CancelledError):
+        Segmenter(*density_bundles, device="cpu").segment(scan, cancelled=cancelled)
+    assert time.monotonic() - since[0] < 2
+
+
+def test_qualities_agree_on_an_easy_scan(density_bundles, scan):
+    results = [labels_of(Segmenter(*density_bundles, device="cpu", quality=q).segment(scan)) for q in QUALITIES]
+    for other in results[1:]:
+        assert (results[0] != other).mean() < 1e-3
+
+
+def test_a_lower_threshold_never_shrinks_the_tumour(density_bundles, scan):
+    volumes = [
+        (labels_of(Segmenter(*density_bundles, device="cpu", threshold=t).segment(scan)) == 2).sum()
+        for t in (0.9, 0.5, 0.1)
+    ]
+    assert volumes == sorted(volumes)
+    assert volumes[0] < volumes[2]
+
+
+def test_an_ensemble_of_one_model_twice_is_that_model(density_bundles, scan):
+    fine, localiser = density_bundles
+    alone = Segmenter(fine, localiser, device="cpu").segment(scan)
+    twice = Segmenter([fine, fine], localiser, device="cpu").segment(scan)
+    assert (labels_of(alone) != labels_of(twice)).mean() < 1e-4
+    assert [model["id"] for model in twice.provenance["models"]] == [fine.id, fine.id]
+
+
+def test_a_model_that_resizes_the_box_keeps_the_input_grid(density_bundles, scan):
+    fine, localiser = density_bundles
+    resized = dataclasses.replace(fine, resize=(64, 64, 64), patch_size=(64, 64, 64))
+    result = Segmenter(resized, localiser, device="cpu").segment(scan)
+    assert result.labelmap.GetSize() == scan.GetSize()
+    plain = labels_of(Segmenter(fine, localiser, device="cpu").segment(scan))
+    assert (
+        2 * ((labels_of(result) > 0) & (plain > 0)).sum() / ((labels_of(result) > 0).sum() + (plain > 0).sum()) > 0.95
+    )
+
+
+def test_without_a_localiser_the_whole_scan_is_searched(density_bundles, make_phantom):
+    image, labels, _ = make_phantom()
+    found = labels_of(Segmenter(density_bundles[0], device="cpu").segment(image))
+    assert 2 * ((found > 0) & (labels > 0)).sum() / ((found > 0).sum() + (labels > 0).sum()) > 0.97
+
+
+def test_models_with_other_labels_are_not_averaged(density_bundles):
+    fine, localiser = density_bundles
+    other = dataclasses.replace(fine, labels=("liver", "cyst"))
+    with pytest.raises(ModelError, match="cannot be averaged"):
+        Segmenter([fine, other], localiser, device="cpu")
+    with pytest.raises(ModelError, match="not a localiser"):
+        Segmenter(fine, fine, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"quality": "superb"}, "--quality is 'superb'"),
+        ({"threshold": 1.5}, "--threshold is 1.5"),
+        ({"device": "tpu"}, "--device is 'tpu'"),
+        ({"device": "cuda:99"}, "--device is 'cuda:99'"),
+    ],
+)
+def test_a_wrong_option_is_named(density_bundles, options, sentence):
+    with pytest.raises(UsageError, match=sentence):
+        Segmenter(*density_bundles, **({"device": "cpu"} | options))
+
+
+def test_the_number_of_channels_is_checked(density_bundles, scan):
+    with pytest.raises(InputError, match="needs 1 images"):
+        Segmenter(*density_bundles, device="cpu").segment([scan, scan])
+
+
+def test_few_nan_voxels_are_replaced_and_said_many_are_refused(density_bundles, make_phantom):
+    image, _, grid = make_phantom()
+    values = sitk.GetArrayFromImage(image).astype(np.float32)
+    segmenter = Segmenter(*density_bundles, device="cpu")
+    clean = labels_of(segmenter.segment(grid.image(values)))
+    values[0, 0, :5] = np.nan
+    result = segmenter.segment(grid.image(values))
+    assert np.array_equal(labels_of(result), clean)
+    assert any("NaN" in finding.message for finding in result.findings)
+    values[:2] = np.inf
+    with pytest.raises(InputError, match="NaN"):
+        segmenter.segment(grid.image(values))
+
+
+def test_an_mr_is_refused_unless_forced(density_bundles, scan):
+    segmenter = Segmenter(*density_bundles, device="cpu")
+    with pytest.raises(InputError, match=r"MR.*--force"):
+        segmenter.segment(scan, modality="MR")
+    assert labels_of(segmenter.segment(scan, modality="MR", force=True)).any()
+
+
+@pytest.mark.parametrize("failing", [1, 2])
+def test_out_of_memory_moves_down_the_ladder_with_the_same_labels(density_bundles, scan, monkeypatch, failing):
+    """The CPU stands for each rung; the first `failing` of them run out of memory."""
+    cpu = torch.device("cpu")
+    expected = labels_of(Segmenter(*density_bundles, device="cpu").segment(scan))
+    monkeypatch.setattr(devices, "ladder", lambda device: iter([Rung(cpu, cpu)] * 3))
+    real, calls = tiles.predict_probabilities, []
+
+    def scarce(*arguments, **options):
+        calls.append(1)
+        if len(calls) <= failing:
+            raise torch.OutOfMemoryError("injected")
+        return real(*arguments, **options)
+
+    monkeypatch.setattr("LiverTumorSegLib.inference.predict_probabilities", scarce)
+    result = Segmenter(*density_bundles, device="cpu").segment(scan)
+    assert np.array_equal(labels_of(result), expected)
+    assert sum(finding.code == "memory" for finding in result.findings) == failing
+
+
+def test_no_rung_left_is_one_sentence():
+    def work(rung):
+        raise torch.OutOfMemoryError("injected")
+
+    told = []
+    with pytest.raises(OutOfMemoryError, match="not enough memory"):
+        climb(torch.device("cpu"), work, told.append)
+    assert len(told) == 1
+
+
+def test_another_runtime_error_is_not_taken_for_memory():
+    def work(rung):
+        raise RuntimeError("a bug")
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        climb(torch.device("cpu"), work, lambda sentence: None)
+
+
+def test_auto_falls_back_with_a_sentence_when_the_gpu_has_no_kernels(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(devices, "probe", lambda device: "no kernel image is available")
+    device, note = choose_device("auto")
+    assert device.type == "cpu"
+    assert "no kernel image" in note
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_cuda_agrees_with_the_cpu(density_bundles, scan):
+    cpu = labels_of(Segmenter(*density_bundles, device="cpu").segment(scan))
+    gpu = labels_of(Segmenter(*density_bundles, device="cuda").segment(scan))
+    for value in (1, 2):
+        assert 2 * ((cpu == value) & (gpu == value)).sum() / ((cpu == value).sum() + (gpu == value).sum()) >= 0.999
