@@ -6,7 +6,7 @@ oblique or left-handed scan looks like any other: the patient's right is on the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import SimpleITK as sitk
+
+from .labels import LIVER, LIVER_TUMOR, TUMOR, Label
 
 if TYPE_CHECKING:
     from .lesions import Lesion
@@ -25,7 +27,7 @@ MARGIN_MM = 45.0
 PIXEL_MM = 0.75
 WIDTH_IN = 16.0
 LISTED_LESIONS = 8
-LIVER_COLOR, TUMOR_COLOR, PAPER, INK, FAINT = "#f2c14e", "#ff5a4f", "#101418", "#eef1f4", "#9aa5b1"
+PAPER, INK, FAINT = "#101418", "#eef1f4", "#9aa5b1"
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ PLANES = (
 
 
 def write_case_picture(path: Path, image: sitk.Image, labelmap: sitk.Image, lesions: Sequence[Lesion],
-                       title: str = "", liver_value: int = 1, tumor_value: int = 2) -> None:
+                       title: str = "", labels: Sequence[Label] = LIVER_TUMOR) -> None:
     """Write the overview picture of one case as PNG.
 
     Parameters
@@ -58,13 +60,13 @@ def write_case_picture(path: Path, image: sitk.Image, labelmap: sitk.Image, lesi
     image : sitk.Image
         The CT in HU.
     labelmap : sitk.Image
-        Labels on the same grid; the organ outline is drawn around liver and tumour together.
+        Labels on the same grid; the outline of a liver is drawn around it and its tumours together.
     lesions : sequence of Lesion
         As ``measure_lesions`` gives them; the planes go through the first (largest).
     title : str
         Shown above the planes, usually the case name.
-    liver_value, tumor_value : int
-        Voxel values in ``labelmap``.
+    labels : sequence of Label
+        Voxel values of ``labelmap`` with their names and colours.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -73,7 +75,7 @@ def write_case_picture(path: Path, image: sitk.Image, labelmap: sitk.Image, lesi
     organ = values > 0
     low, high = _field_mm(image, _box(organ))
     center = np.array(lesions[0].centroid_lps_mm) if lesions else _center_mm(image, organ)
-    numbered = _numbered_lesions(labelmap, _box(values == tumor_value), lesions, tumor_value)
+    numbered = _numbered_lesions(labelmap, _box(values == TUMOR.value), lesions)
 
     size = high - low
     widths = [float(size[plane.across]) for plane in PLANES]
@@ -85,19 +87,26 @@ def write_case_picture(path: Path, image: sitk.Image, labelmap: sitk.Image, lesi
                                top=1 - 0.85 / height, bottom=0.4 / height)
     images, place = (image, labelmap, numbered), (low, high, center)
     for column, plane in enumerate(PLANES):
-        _draw_plane(figure.add_subplot(grid[0, column]), plane, images, place, (liver_value, tumor_value))
+        _draw_plane(figure.add_subplot(grid[0, column]), plane, images, place, labels)
     _scale_bar(figure.axes[0], widths[0], float(size[PLANES[0].down]))
     _write_line(figure, 0.012, 0.32, title or path.stem, color=INK, fontsize=17, weight="bold")
     _write_line(figure, 0.012, height - 0.18, f"CT window {WINDOW_HU[0]} to {WINDOW_HU[1]} HU. Automatic result, for "
                 "research use only: not a medical device.", color=FAINT, fontsize=10)
-    voxel_ml = float(np.prod(labelmap.GetSpacing())) / 1000
-    tumor_ml = np.count_nonzero(values == tumor_value) * voxel_ml
-    liver_ml = np.count_nonzero(values == liver_value) * voxel_ml + tumor_ml
-    _write_findings(figure, liver_ml, tumor_ml, lesions)
+    _write_findings(figure, volumes_ml(labelmap, labels), labels, lesions)
 
     partial = path.with_name(path.name + ".part")
     figure.savefig(partial, format="png", facecolor=PAPER)
     partial.replace(path)
+
+
+def volumes_ml(labelmap: sitk.Image, labels: Sequence[Label]) -> dict[str, float]:
+    """Return the volume of each label by name; "liver" is the whole organ, with the voxels of "tumor"."""
+    voxel_ml = float(np.prod(labelmap.GetSpacing())) / 1000
+    values = sitk.GetArrayViewFromImage(labelmap)
+    volumes = {label.name: float(np.count_nonzero(values == label.value) * voxel_ml) for label in labels}
+    if LIVER.name in volumes:
+        volumes[LIVER.name] += volumes.setdefault(TUMOR.name, 0.0)
+    return volumes
 
 
 def _box(mask: np.ndarray) -> tuple[slice, slice, slice] | None:
@@ -135,8 +144,8 @@ def _corners(image: sitk.Image, box: tuple[slice, ...]) -> np.ndarray:
     return np.array([image.TransformContinuousIndexToPhysicalPoint(index) for index in product(*ranges)])
 
 
-def _numbered_lesions(labelmap: sitk.Image, box: tuple[slice, slice, slice] | None, lesions: Sequence[Lesion],
-                      tumor_value: int) -> sitk.Image | None:
+def _numbered_lesions(labelmap: sitk.Image, box: tuple[slice, slice, slice] | None,
+                      lesions: Sequence[Lesion]) -> sitk.Image | None:
     """Return the lesion numbers as a small image around the tumours, or None where there are none."""
     if box is None or not lesions:
         return None
@@ -144,11 +153,11 @@ def _numbered_lesions(labelmap: sitk.Image, box: tuple[slice, slice, slice] | No
 
     start = [s.start for s in reversed(box)]
     size = [s.stop - s.start for s in reversed(box)]
-    return label_lesions(sitk.RegionOfInterest(labelmap, size, start), tumor_value)
+    return label_lesions(sitk.RegionOfInterest(labelmap, size, start), TUMOR.value)
 
 
 def _draw_plane(axes: Any, plane: _Plane, images: tuple[sitk.Image, sitk.Image, sitk.Image | None],
-                place: tuple[np.ndarray, np.ndarray, np.ndarray], labels: tuple[int, int]) -> None:
+                place: tuple[np.ndarray, np.ndarray, np.ndarray], labels: Sequence[Label]) -> None:
     from matplotlib.patheffects import withStroke
 
     image, labelmap, numbered = images
@@ -160,10 +169,12 @@ def _draw_plane(axes: Any, plane: _Plane, images: tuple[sitk.Image, sitk.Image, 
     rows, columns = label.shape
     x = (np.arange(columns) + 0.5) * field[1] / columns
     y = (np.arange(rows) + 0.5) * field[2] / rows
-    for mask, color in ((np.isin(label, labels), LIVER_COLOR), (label == labels[1], TUMOR_COLOR)):
+    for one in labels:
+        mask = np.isin(label, (LIVER.value, TUMOR.value)) if one.name == LIVER.name else label == one.value
         if mask.any() and not mask.all():
-            axes.contour(x, y, mask, levels=[0.5], colors=color, linewidths=1.4)
-            axes.contourf(x, y, mask, levels=[0.5, 1.5], colors=color, alpha=0.14 if color == TUMOR_COLOR else 0.0)
+            axes.contour(x, y, mask, levels=[0.5], colors=[one.color], linewidths=1.5)
+            if one.name != LIVER.name:  # the liver's own grey values stay as they are
+                axes.contourf(x, y, mask, levels=[0.5, 1.5], colors=[one.color], alpha=0.15)
     if numbered is not None:
         _write_numbers(axes, _cut(numbered, plane, place, sitk.sitkNearestNeighbor, 0), x, y)
     offset = float(center[plane.normal])
@@ -221,23 +232,27 @@ def _write_line(figure: Any, left: float, from_top_in: float, text: str, **style
     figure.text(left, 1 - from_top_in / figure.get_figheight(), text, va="center", **style)
 
 
-def _write_findings(figure: Any, liver_ml: float, tumor_ml: float, lesions: Sequence[Lesion]) -> None:
+def _write_findings(figure: Any, volumes: Mapping[str, float], labels: Sequence[Label],
+                    lesions: Sequence[Lesion]) -> None:
     """Write volumes and the largest lesions at the right of the planes."""
-    left = 0.815
-    found = f"{liver_ml:,.0f} ml" if liver_ml else "none found"
-    _write_line(figure, left, 0.95, "Liver", color=LIVER_COLOR, fontsize=14, weight="bold")
-    _write_line(figure, left, 1.27, found, color=INK, fontsize=19)
-    _write_line(figure, left, 1.75, "Tumour", color=TUMOR_COLOR, fontsize=14, weight="bold")
-    _write_line(figure, left, 2.07, f"{tumor_ml:,.1f} ml" if lesions else "none found", color=INK, fontsize=19)
+    left, top = 0.815, 0.95
+    for label in labels:
+        volume = volumes[label.name]
+        found = f"{volume:,.{0 if volume >= 500 else 1}f} ml" if volume else "none found"
+        name = "Tumour" if label.name == TUMOR.name else label.name.capitalize()
+        _write_line(figure, left, top, name, color=label.color, fontsize=14, weight="bold")
+        _write_line(figure, left, top + 0.31, found, color=INK, fontsize=18)
+        top += 0.78
     if not lesions:
         return
-    _write_line(figure, left, 2.35, f"{100 * tumor_ml / liver_ml:.1f} % of the liver", color=FAINT, fontsize=11)
     count = f"{len(lesions)} lesion{'s' if len(lesions) > 1 else ''}"
-    _write_line(figure, left, 2.8, count, color=INK, fontsize=13, weight="bold")
-    top = 3.1
+    if volumes.get(LIVER.name):
+        count += f", {100 * volumes[TUMOR.name] / volumes[LIVER.name]:.1f} % of the liver"
+    _write_line(figure, left, top + 0.1, count, color=INK, fontsize=12, weight="bold")
     for one in lesions[:LISTED_LESIONS]:
-        words = f"{one.id}   {one.diameter_mm:.0f} x {one.perpendicular_mm:.0f} mm   {one.volume_ml:,.1f} ml"
-        _write_line(figure, left, top, words, color=INK, fontsize=11.5)
         top += 0.25
+        words = f"{one.id}   {one.diameter_mm:.0f} x {one.perpendicular_mm:.0f} mm   {one.volume_ml:,.1f} ml"
+        _write_line(figure, left, top + 0.15, words, color=INK, fontsize=11.5)
     if len(lesions) > LISTED_LESIONS:
-        _write_line(figure, left, top, f"and {len(lesions) - LISTED_LESIONS} smaller", color=FAINT, fontsize=11)
+        hidden = f"and {len(lesions) - LISTED_LESIONS} smaller"
+        _write_line(figure, left, top + 0.4, hidden, color=FAINT, fontsize=11)

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import SimpleITK as sitk
 
 from . import __version__
-from .labels import LIVER, TUMOR
+from .labels import label_table
 from .lesions import Lesion
-from .picture import write_case_picture
+from .picture import volumes_ml, write_case_picture
 
 if TYPE_CHECKING:
     from .imageio import CaseImage
@@ -43,7 +42,7 @@ def build_report(case: CaseImage, result: Result, *, quality: str) -> dict[str, 
     dict
         ``input``, ``findings``, ``model`` (and the rest of the provenance), ``device``, ``quality``, ``seconds``,
         ``peak_rss_mb``, ``volumes_ml``, ``lesions``, ``version``. ``volumes_ml["liver"]`` is the whole organ, tumours
-        included, although the label "liver" is the parenchyma without them.
+        included, although the label "liver" is the parenchyma without them; other labels follow by name.
     """
     image = case.image
     geometry = {
@@ -60,7 +59,7 @@ def build_report(case: CaseImage, result: Result, *, quality: str) -> dict[str, 
         "quality": quality,
         "seconds": dict(result.seconds),
         "peak_rss_mb": peak_rss_mb(),
-        "volumes_ml": _volumes_ml(result.labelmap),
+        "volumes_ml": volumes_ml(result.labelmap, label_table(result.labels)),
         "lesions": [asdict(lesion) for lesion in result.lesions],
         "version": __version__,
     }
@@ -103,13 +102,6 @@ def peak_rss_mb() -> float | None:
         return None
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(most / (2**20 if psutil.MACOS else 2**10), 1)
-
-
-def _volumes_ml(labelmap: sitk.Image) -> dict[str, float]:
-    voxel_ml = float(np.prod(labelmap.GetSpacing())) / 1000
-    values = sitk.GetArrayViewFromImage(labelmap)
-    tumor = np.count_nonzero(values == TUMOR.value) * voxel_ml
-    return {"liver": np.count_nonzero(values == LIVER.value) * voxel_ml + tumor, "tumor": tumor}
 
 
 def _cell(value: object) -> object:

@@ -56,6 +56,7 @@ def write_html_report(path: Path, cases: Sequence[ReportCase], title: str = "Liv
     page = environment.from_string(TEMPLATE).render(
         title=title,
         agreement=agreement,
+        volumes=list(dict.fromkeys(name for case in cases for name in case.report["volumes_ml"])),
         cases=[{"case": case, "report": case.report, "picture": _inline(case.picture)} for case in cases],
     )
     partial = path.with_name(path.name + ".part")

@@ -31,12 +31,12 @@ img { border-radius: 6px; display: block; height: auto; max-width: 100%; }
 <p class="notice">Automatic result, for research use only. This is not a medical device; a radiologist has to check it.</p>
 
 <div class="wide"><table>
-<tr><th>Case</th><th>Liver, ml</th><th>Tumour, ml</th><th>Lesions</th><th>Largest, mm</th>
+<tr><th>Case</th>{% for name in volumes %}<th>{{ name | capitalize }}, ml</th>{% endfor %}<th>Lesions</th><th>Largest, mm</th>
 {% for name in agreement %}<th>{{ name }}</th>{% endfor %}
 <th>Seconds</th><th>Peak memory, MB</th><th>Device</th></tr>
 {% for item in cases %}
 <tr><td><a href="#case{{ loop.index }}">{{ item.case.name }}</a></td>
-<td>{{ item.report.volumes_ml.liver | number(0) }}</td><td>{{ item.report.volumes_ml.tumor | number }}</td>
+{% for name in volumes %}<td>{{ item.report.volumes_ml.get(name) | number }}</td>{% endfor %}
 <td>{{ item.report.lesions | length }}</td>
 <td>{{ (item.report.lesions | map(attribute="diameter_mm") | max | number(0)) if item.report.lesions else "-" }}</td>
 {% for name in agreement %}<td>{{ item.case.agreement.get(name) | number(3) }}</td>{% endfor %}
