@@ -204,9 +204,7 @@ def _score_region(
         return RegionScores(counts, values, missed)
     start = tuple(part.start + shift for part, shift in zip(inside, offset, strict=True))
     iou = match.iou
-    return RegionScores(
-        counts, values, missed, _records(match, iou, voxel_ml, start), float(iou[2 * iou > 1.0].sum())
-    )
+    return RegionScores(counts, values, missed, _records(match, iou, voxel_ml, start), float(iou[2 * iou > 1.0].sum()))
 
 
 def _relative(difference: int, reference: int) -> float | None:

@@ -17,7 +17,7 @@ _MOST_NAMED_CASES = 40
 def score_bars(evaluation: Evaluation) -> str:
     """Return bars of the mean scores per region with their 95 % intervals, cases as dots."""
     regions = list(evaluation.summary.regions)
-    with chart(9.0, 3.6) as (figure, axes):
+    with chart(10.6, 3.6) as (figure, axes):
         width = 0.8 / len(regions)
         generator = np.random.default_rng(0)
         for place, name in enumerate(regions):
@@ -36,7 +36,7 @@ def score_bars(evaluation: Evaluation) -> str:
                 if estimate.low is not None and estimate.value is not None:
                     ends = [[estimate.value - estimate.low], [estimate.high - estimate.value]]
                     axes.errorbar(x, estimate.value, yerr=ends, color="black", capsize=3, linewidth=1.2, zorder=4)
-        axes.set_xticks(np.arange(len(BAR_METRICS)), [BY_KEY[key].label for key in BAR_METRICS], rotation=12)
+        axes.set_xticks(np.arange(len(BAR_METRICS)), [BY_KEY[key].label for key in BAR_METRICS], fontsize=8.5)
         axes.set_ylim(0, 1.04)
         axes.set_ylabel("Mean over cases")
         axes.grid(axis="y")
@@ -50,7 +50,7 @@ def case_bars(evaluation: Evaluation, region: str, key: str = "dice") -> str:
         ((case.regions[region].values[key], case.name) for case in evaluation.cases),
         key=lambda row: (row[0] is not None, row[0] or 0.0),
     )[:_MOST_NAMED_CASES]
-    with chart(9.0, max(1.3, 0.24 * len(rows) + 0.9)) as (figure, axes):
+    with chart(10.6, max(1.3, 0.24 * len(rows) + 0.9)) as (figure, axes):
         values = [value or 0.0 for value, _ in rows]
         axes.barh(range(len(rows)), values, color=SERIES[0], height=0.72)
         axes.set_yticks(range(len(rows)), [_short(name) for _, name in rows])
@@ -69,7 +69,7 @@ def case_bars(evaluation: Evaluation, region: str, key: str = "dice") -> str:
 def score_boxes(evaluation: Evaluation, keys: tuple[str, ...] = ("dice", "nsd", "assd_mm", "hd95_mm")) -> str:
     """Return box plots of the cases' scores, one panel for each metric, a box for each region."""
     regions = list(evaluation.summary.regions)
-    with chart(9.0, 3.1, ncols=len(keys)) as (figure, panels):
+    with chart(10.6, 3.1, ncols=len(keys)) as (figure, panels):
         generator = np.random.default_rng(0)
         for axes, key in zip(panels, keys, strict=True):
             columns = [
@@ -87,7 +87,7 @@ def score_boxes(evaluation: Evaluation, keys: tuple[str, ...] = ("dice", "nsd", 
                 range(1, len(regions) + 1),
                 [f"{name}\nn = {len(column)}" for name, column in zip(regions, columns, strict=True)],
             )
-            axes.set_title(BY_KEY[key].title, fontsize=9)
+            axes.set_title(BY_KEY[key].title.replace(" (", "\n("), fontsize=9)
             axes.set_ylim(bottom=0, top=1.04 if not BY_KEY[key].unit else None)
             axes.grid(axis="y")
         return svg_uri(figure)
@@ -99,7 +99,7 @@ def bland_altman(evaluation: Evaluation, region: str) -> str:
     values = [case.regions[region].values for case in evaluation.cases]
     mean = np.array([(v["reference_ml"] + v["prediction_ml"]) / 2.0 for v in values])  # type: ignore[operator]
     difference = np.array([v["volume_difference_ml"] for v in values], dtype=float)
-    with chart(4.4, 3.3) as (figure, axes):
+    with chart(5.1, 3.4) as (figure, axes):
         axes.axhline(0.0, color=NEUTRAL, linewidth=0.8)
         axes.axhline(agreement.bias_ml, color=REFERENCE, linewidth=1.6)
         axes.scatter(mean, difference, s=22, color=PREDICTION, edgecolor="white", linewidth=0.6, zorder=3)
@@ -132,7 +132,7 @@ def bland_altman(evaluation: Evaluation, region: str) -> str:
 def detection_bars(evaluation: Evaluation, region: str) -> str:
     """Return precision, recall and F1 by lesion size, one panel for each matching rule."""
     detection = evaluation.summary.regions[region].detection or {}
-    with chart(9.0, 3.3, ncols=len(RULES), sharey=True) as (figure, panels):
+    with chart(10.6, 3.3, ncols=len(RULES), sharey=True) as (figure, panels):
         for axes, (rule, title) in zip(panels, RULES.items(), strict=True):
             for place, (key, color) in enumerate((("precision", SERIES[0]), ("recall", SERIES[1]), ("f1", SERIES[2]))):
                 for group, size in enumerate(SIZE_CLASSES):
@@ -152,13 +152,8 @@ def detection_bars(evaluation: Evaluation, region: str) -> str:
             axes.set_ylim(0, 1.05)
             axes.set_title(title, fontsize=9)
             axes.grid(axis="y")
-        panels[0].legend(
-            [*(handle for handle in panels[0].get_legend_handles_labels()[0])],
-            ["precision", "recall", "F1"],
-            frameon=False,
-            fontsize=8,
-            loc="upper left",
-        )
+        handles = panels[0].get_legend_handles_labels()[0]
+        figure.legend(handles, ["precision", "recall", "F1"], frameon=False, ncols=3, loc="outside upper right")
         return svg_uri(figure)
 
 
@@ -167,7 +162,7 @@ def froc_chart(evaluation: Evaluation) -> str | None:
     froc = evaluation.froc
     if froc is None or froc.lesions == 0:
         return None
-    with chart(6.2, 3.6) as (figure, axes):
+    with chart(8.6, 3.6) as (figure, axes):
         for (rule, title), color, style in zip(RULES.items(), SERIES, ("-", "--", ":"), strict=False):
             points = froc.points[rule]
             rates = [point.false_positives_per_scan for point in points]
@@ -188,9 +183,9 @@ def froc_chart(evaluation: Evaluation) -> str | None:
         axes.set_ylabel("Sensitivity")
         axes.set_xlim(left=0)
         axes.set_ylim(0, 1.04)
-        axes.set_title(f"{froc.lesions} lesions in {froc.cases} scans")
+        axes.set_title(f"{froc.lesions} lesions, n = {froc.cases} scan{'' if froc.cases == 1 else 's'}")
         axes.grid()
-        axes.legend(frameon=False, loc="lower right", fontsize=8)
+        axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8)
         return svg_uri(figure)
 
 
@@ -199,7 +194,7 @@ def paired_chart(difference: PairedDifference, first: str, second: str) -> str:
     metric = BY_KEY[difference.metric]
     rows = sorted(zip(difference.differences, difference.cases, strict=True), reverse=metric.better == "lower")
     shown = rows if len(rows) <= _MOST_NAMED_CASES else []
-    with chart(6.2, max(1.8, 0.22 * len(shown) + 1.1) if shown else 3.2) as (figure, axes):
+    with chart(5.1, max(1.8, 0.22 * len(shown) + 1.1) if shown else 3.2) as (figure, axes):
         sign = 1.0 if metric.better == "higher" else -1.0
         colors = [AGREEMENT if sign * value > 0 else PREDICTION if sign * value < 0 else NEUTRAL for value, _ in rows]
         axes.barh(range(len(rows)), [value for value, _ in rows], color=colors, height=0.75)

@@ -91,3 +91,43 @@ def large_pair(
         if number % 10 != 2:
             reference[ball(shape, tuple(place), radius, spacing_mm)] = 2
     return Pair(reference, prediction, spacing_mm)
+
+
+def degrade(
+    labels: npt.NDArray[np.uint8], seed: int, tumor: int = 2, parenchyma: int = 1
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """Return a made-up prediction from a reference, with known kinds of error, and its made-up probabilities.
+
+    The tumour's outline moves in and out, about a fifth of the lesions is lost, one small false lesion appears in the
+    parenchyma, the organ loses a voxel at its surface and the whole prediction shifts by one voxel. For trying out the
+    report; says nothing about any network.
+
+    Parameters
+    ----------
+    labels : ndarray of uint8, [z, y, x]
+    seed : int
+    tumor, parenchyma : int
+        Label values; unknown voxels (255) become background.
+
+    Returns
+    -------
+    prediction, probability : ndarray of uint8
+        Labels, and the tumour's probability in 1/255.
+    """
+    generator = np.random.default_rng(seed)
+    organ = ndimage.binary_erosion(np.isin(labels, (tumor, parenchyma)))
+    lesions, count = ndimage.label(labels == tumor, structure=np.ones((3, 3, 3)))
+    kept = np.concatenate([[False], generator.random(count) > 0.2])
+    belief = ndimage.gaussian_filter(kept[lesions].astype(np.float32), 1.0)
+    noise = ndimage.gaussian_filter(generator.normal(size=labels.shape).astype(np.float32), 3.0)
+    belief += 0.22 * noise / noise.std() * (ndimage.gaussian_filter(belief, 2.0) > 0.02)
+    free = np.argwhere(ndimage.binary_erosion(organ & (lesions == 0), iterations=6))
+    if len(free):
+        place = free[generator.integers(len(free))]
+        grid = np.indices(labels.shape, sparse=True)
+        distance = sum((axis - middle) ** 2 for axis, middle in zip(grid, place, strict=True))
+        belief += 0.8 * np.exp(-distance / (2.0 * 4.0**2))
+    belief = np.roll(np.clip(belief, 0.0, 1.0) * organ, 1, axis=2)
+    organ = np.roll(organ, 1, axis=2)
+    prediction = np.where(organ, np.where(belief > 0.5, tumor, parenchyma), 0).astype(np.uint8)
+    return prediction, np.round(255.0 * belief).astype(np.uint8)

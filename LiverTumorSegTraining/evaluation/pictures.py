@@ -14,7 +14,7 @@ import SimpleITK as sitk
 
 from .case_scores import LesionRecord
 from .loading import LoadedCase
-from .palette import AGREEMENT_ON_SCAN, PREDICTION_ON_SCAN, REFERENCE_ON_SCAN, chart, png_uri
+from .palette import AGREEMENT_ON_SCAN, PREDICTION_ON_SCAN, REFERENCE_ON_SCAN, chart, picture_uri
 from .regions import Region
 
 _LIVER_WINDOW = (-100.0, 200.0)
@@ -117,11 +117,11 @@ def worst_slice_picture(scene: Scene, region: Region, ignore: int | None) -> tup
             _outline(axes, theirs, PREDICTION_ON_SCAN)
         if ignore is not None:
             _outline(panels[3], scene.reference[z, rows, columns] == ignore, _UNKNOWN_ON_SCAN)
-        return png_uri(figure, dpi=100), z + 1
+        return picture_uri(figure, dpi=100), z + 1
 
 
 def lesion_strip(scene: Scene, lesion: LesionRecord, region: Region, slices: int = 5) -> str:
-    """Return slices from just below to just above a lesion, side by side, with both outlines."""
+    """Return slices from just below to just above a lesion, side by side: both outlines, the lesion in a dotted box."""
     (z0, z1), (y0, y1), (x0, x1) = scene.box(lesion)
     count = scene.reference.shape[0]
     steps = np.unique(np.clip(np.round(np.linspace(z0 - 1, z1, slices)).astype(int), 0, count - 1))
@@ -136,10 +136,12 @@ def lesion_strip(scene: Scene, lesion: LesionRecord, region: Region, slices: int
             axes.set_axis_off()
         for axes, z in zip(panels, steps, strict=False):
             _show(axes, scene, _grey(scene, z, rows, columns))
+            if z0 <= z < z1:
+                _mark(axes, (y0 - rows.start, y1 - rows.start), (x0 - columns.start, x1 - columns.start))
             _outline(axes, region.mask(scene.prediction[z, rows, columns]), PREDICTION_ON_SCAN)
             _outline(axes, region.mask(scene.reference[z, rows, columns]), REFERENCE_ON_SCAN)
             axes.set_title(f"slice {z + 1}", fontsize=7.5, fontweight="normal")
-        return png_uri(figure, dpi=95)
+        return picture_uri(figure, dpi=95)
 
 
 def _best_axes(weights: npt.NDArray[np.float64]) -> list[int]:
@@ -210,6 +212,14 @@ def _fill(
     overlay = np.zeros((*mask.shape, 4), dtype=np.float32)
     overlay[mask] = (*color, alpha)
     axes.imshow(overlay, aspect=scene.spacing_mm[1] / scene.spacing_mm[2], interpolation="nearest")
+
+
+def _mark(axes: Any, rows: tuple[int, int], columns: tuple[int, int]) -> None:
+    """Draw the lesion's box, because the same view often holds others."""
+    (top, bottom), (left, right) = rows, columns
+    x = np.array([left, right, right, left, left]) - 0.5
+    y = np.array([top, top, bottom, bottom, top]) - 0.5
+    axes.plot(x, y, color="white", linewidth=0.7, linestyle=(0, (2, 2)))
 
 
 def _outline(axes: Any, mask: npt.NDArray[np.bool_], color: tuple[float, float, float]) -> None:

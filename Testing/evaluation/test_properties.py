@@ -148,7 +148,11 @@ def assert_not_better(before, after):
         for size in SIZE_CLASSES:
             one, other = before.detection[rule][size], after.detection[rule][size]
             for key in ("recall", "precision", "f1"):
-                assert (getattr(other, key).value or 0.0) <= _or(getattr(one, key).value, 1.0) + 1e-12, (rule, size, key)
+                assert (getattr(other, key).value or 0.0) <= _or(getattr(one, key).value, 1.0) + 1e-12, (
+                    rule,
+                    size,
+                    key,
+                )
             assert other.false_positives_per_scan.value >= one.false_positives_per_scan.value
     for key in ("pq", "rq", "sq"):
         one, other = getattr(before.panoptic, key).value, getattr(after.panoptic, key).value
