@@ -54,8 +54,8 @@ class RunRequest:
     def arguments(self) -> list[str]:
         """Return the arguments of the command line, one list element each (never a shell string)."""
         arguments = [str(self.image), "--output", str(self.output), "--device", self.device, "--quality", self.quality]
-        for model in self.models:
-            arguments += ["--model", str(model)]
+        if self.models:
+            arguments += ["--model", *map(str, self.models)]
         if self.localiser is not None:
             arguments += ["--localiser", str(self.localiser)]
         if self.modality in ("CT", "MR"):

@@ -30,9 +30,19 @@ class LesionTable:
         self._lesions: list[LesionRecord] = []
         self._onSelected = onSelected
         self._onVerdict = onVerdict
-        headings = [_("No."), _("Volume (ml)"), _("Diameters (mm)"), _("Mean HU"), _("Confidence"), _("Verdict")]
+        headings = [_("No."), _("Volume (ml)"), _("Diameters (mm)"), _("HU"), _("Conf."), _("Verdict")]
         table.setColumnCount(len(headings))
         table.setHorizontalHeaderLabels(headings)
+        tips = [
+            _("1 is the largest lesion."),
+            _("Volume of the lesion."),
+            _("Longest diameter in an axial slice, and the longest one perpendicular to it there."),
+            _("Mean and standard deviation of the CT over the lesion."),
+            _("Mean probability the network gave; unknown after a correction by hand."),
+            _("Your verdict; it is saved with the scene and exported with the table."),
+        ]
+        for column, tip in enumerate(tips):
+            table.horizontalHeaderItem(column).setToolTip(tip)
         table.verticalHeader().setVisible(False)
         header = table.horizontalHeader()
         for column in range(len(headings)):
@@ -48,7 +58,7 @@ class LesionTable:
         for row, lesion in enumerate(lesions):
             for column, text in enumerate(cellTexts(lesion)):
                 item = qt.QTableWidgetItem(text)
-                item.setTextAlignment(int(qt.Qt.AlignCenter))
+                item.setTextAlignment(qt.Qt.AlignCenter)
                 self._table.setItem(row, column, item)
             self._table.setCellWidget(row, VERDICT_COLUMN, self._verdictBox(lesion))
         self._table.resizeRowsToContents()
@@ -58,7 +68,6 @@ class LesionTable:
         for verdict, words in zip(VERDICTS, ("–", _("accept"), _("reject"), _("unsure")), strict=True):
             box.addItem(words, verdict)
         box.setCurrentIndex(VERDICTS.index(lesion.verdict))
-        box.toolTip = _("Your verdict on this lesion; it is saved with the scene and exported with the table.")
         number = lesion.id
         box.connect("currentIndexChanged(int)", lambda index: self._onVerdict(number, VERDICTS[index]))
         return box

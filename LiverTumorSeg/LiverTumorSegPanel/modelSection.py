@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import qt
+import slicer
 from slicer.i18n import tr as _
 
 from .devices import DeviceAnswer, DeviceQuery, deviceChoices
@@ -159,4 +160,4 @@ class ModelSection:
         if folder:
             problem = self.addModelFolder(Path(folder))
             if problem:
-                self._ui.statusLabel.text = problem
+                slicer.util.warningDisplay(problem)

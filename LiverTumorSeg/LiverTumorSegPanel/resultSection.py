@@ -52,6 +52,7 @@ class ResultSection:
             self._offerForCorrection()
         known = isResult(node)
         self._ui.volumesLabel.text = _volumesText(node) if known else _nothingText(node)
+        self._ui.volumesLabel.visible = bool(self._ui.volumesLabel.text)
         self._ui.editedLabel.visible = False
         self._table.show(lesionsOf(node) if known else [])
         lesions = self._ui.lesionTable.rowCount

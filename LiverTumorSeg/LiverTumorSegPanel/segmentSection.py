@@ -49,6 +49,7 @@ class SegmentSection:
         ui.progressBar.maximum = PROGRESS_STEPS
         self._showRunning(False)
         ui.forceButton.visible = False
+        self._say("")
         self._showFindings([])
 
     def setParameters(self, parameters) -> None:
@@ -75,16 +76,16 @@ class SegmentSection:
             self.run.abandon()
             self.run = None
             self._showRunning(False)
-            self._ui.statusLabel.text = ""
+            self._say("")
 
     def update(self) -> None:
         """Say what there is to say about the chosen CT, and offer the Segment button or say why not."""
         volumeNode = self._parameters.inputVolume if self._parameters else None
-        if volumeNode is not self._volumeNode:
+        if volumeNode is not self._volumeNode:  # a word about one scan must not stand beside another
             self._volumeNode = volumeNode
             self._ui.forceButton.visible = False
             if self.run is None:
-                self._ui.statusLabel.text = ""
+                self._say("")
                 self._showFindings([])
         findings = checkVolumeNode(volumeNode) + self._installationFindings()
         self._ui.inputFindingsLabel.text = findingsAsHtml(findings)
@@ -144,7 +145,7 @@ class SegmentSection:
     def _onCancel(self) -> None:
         if self.run is not None:
             self._ui.cancelButton.enabled = False
-            self._ui.statusLabel.text = _("Cancelling")
+            self._say(_("Cancelling"))
             self.run.cancel()
 
     def _onInstall(self) -> None:
@@ -156,7 +157,7 @@ class SegmentSection:
 
     def _onProgress(self, fraction: float, text: str) -> None:
         self._ui.progressBar.value = round(fraction * PROGRESS_STEPS)
-        self._ui.statusLabel.text = text
+        self._say(text)
         if self.run is not None:
             self._showLog(self.run)
 
@@ -170,9 +171,7 @@ class SegmentSection:
             findings.append(PanelFinding("error", outcome.message))
         self._showFindings(findings)
         self._ui.forceButton.visible = outcome.mayForce
-        self._ui.statusLabel.text = (
-            outcome.message if outcome.kind in ("done", "cancelled") else _("Nothing was segmented.")
-        )
+        self._say(outcome.message if outcome.kind in ("done", "cancelled") else _("Nothing was segmented."))
         if outcome.node is not None:
             self._onResult(outcome.node, volumeNode)
 
@@ -185,6 +184,10 @@ class SegmentSection:
         for widget in (ui.modelComboBox, ui.modelFolderButton, ui.deviceComboBox, ui.qualityComboBox):
             widget.enabled = not running
         ui.inputSelector.enabled = not running
+
+    def _say(self, text: str) -> None:
+        self._ui.statusLabel.text = text
+        self._ui.statusLabel.visible = bool(text)
 
     def _showFindings(self, findings: list[PanelFinding]) -> None:
         self._ui.findingsLabel.text = findingsAsHtml(findings)

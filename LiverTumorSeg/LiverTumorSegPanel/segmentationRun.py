@@ -31,6 +31,9 @@ POLL_MS = 100
 CANCEL_PATIENCE_S = 1.2
 """How long a cancelled child may tidy up before it is killed; with the kill, cancel stays under two seconds."""
 
+FORCE_HINT = "Use --force (in Slicer: Segment anyway) to segment it nevertheless."
+"""How the command line ends a refusal that may be passed over; the panel has a button for it instead."""
+
 EXIT_BAD_INPUT = 3
 EXIT_CANCELLED = 130
 
@@ -162,9 +165,10 @@ class SegmentationRun:
                 return Outcome("failed", str(error), findings)
         if exitCode == EXIT_CANCELLED:
             return Outcome("cancelled", _("Cancelled. The scene is as it was."), findings)
-        message = self._error or _unexpectedEnd(exitCode)
+        message = self._error.replace(FORCE_HINT, "").strip() or _unexpectedEnd(exitCode)
         if exitCode == EXIT_BAD_INPUT:
-            return Outcome("refused", message, findings, mayForce=mayForce(self._findings))
+            force = mayForce(self._findings) or FORCE_HINT in self._error
+            return Outcome("refused", message, findings, mayForce=force)
         return Outcome("failed", message, findings)
 
     def _commit(self, findings: tuple[PanelFinding, ...]) -> Outcome:

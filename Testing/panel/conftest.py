@@ -1,0 +1,153 @@
+"""Fixtures of the panel tests: real MRML, real Qt without a display, the real .ui file and module."""
+
+import importlib.util
+import os
+import sys
+import time
+import types
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "mrml")]
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+pytest.importorskip("slicer", reason="the slicer-core wheel is not installed")
+pytest.importorskip("PySide6", reason="PySide6 is not installed", exc_type=ImportError)
+
+from slicer_boot import MODULE_FOLDER, addViews, boot
+
+
+@pytest.fixture(scope="session")
+def application():
+    """Qt, MRML and the module's Python file, loaded once."""
+    import qt_stand_in
+
+    slicer = boot()
+    qt = qt_stand_in.makeQtModule()
+    app = qt.QApplication.instance() or qt.QApplication(["panel-tests"])
+    app.setStyle("Fusion")
+    import slicer_widgets
+
+    slicer_widgets.registerWidgets()
+    import slicer_stand_in
+
+    slicer_stand_in.install()
+    path = MODULE_FOLDER / "LiverTumorSeg.py"
+    spec = importlib.util.spec_from_file_location("LiverTumorSeg", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["LiverTumorSeg"] = module
+    spec.loader.exec_module(module)
+    slicer.modules.livertumorseg = types.SimpleNamespace(path=str(path))
+    slicer.app.setOverrideCursor = lambda _cursor: None
+    slicer.app.restoreOverrideCursor = lambda: None
+    slicer.app.clipboard = app.clipboard
+    slicer.app.processEvents = app.processEvents
+    return types.SimpleNamespace(slicer=slicer, qt=qt, app=app, module=module)
+
+
+class Panel:
+    """The opened panel and what a reader does with it."""
+
+    def __init__(self, application):
+        import slicer_stand_in
+
+        self.slicer, self.app = application.slicer, application.app
+        self.parent = slicer_stand_in.makeParent()
+        self.widget = application.module.LiverTumorSegWidget(self.parent)
+        self.widget.setup()
+        self.ui = self.widget.ui
+
+    @property
+    def run(self):
+        return self.widget.segmentSection.run
+
+    def open(self):
+        self.widget.enter()
+        self.parent.show()
+        self.app.processEvents()
+
+    def wait(self, condition, seconds=60.0):
+        """Let Qt work until the condition holds."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            self.app.processEvents()
+            time.sleep(0.02)
+            assert time.monotonic() < deadline, f"waited too long; status: {self.ui.statusLabel.text}"
+
+    def close(self):
+        self.widget.cleanup()
+        self.parent.hide()
+        self.parent.deleteLater()
+        self.app.processEvents()
+
+
+@pytest.fixture
+def slicer(application):
+    scene = application.slicer.mrmlScene
+    scene.Clear(False)
+    for node in (scene.GetSingletonNode("LiverTumorSeg", "vtkMRMLScriptedModuleNode"),):
+        if node is not None:
+            scene.RemoveNode(node)
+    addViews(application.slicer)
+    application.qt.QSettings.values.clear()
+    application.qt.QFileDialog.answer = ""
+    yield application.slicer
+    scene.Clear(False)
+
+
+@pytest.fixture
+def temporaryFolder(slicer, tmp_path, monkeypatch):
+    """The folder Slicer makes temporary files in; a path that is long and not ASCII."""
+    folder = tmp_path / "Ťemp 肝 é"
+    folder.mkdir()
+    monkeypatch.setattr(slicer.app, "temporaryPath", str(folder))
+    return folder
+
+
+@pytest.fixture
+def panel(application, slicer, temporaryFolder, monkeypatch):
+    """A panel on an empty scene; an exception in a Qt slot or a VTK observer fails the test."""
+    raised = []
+    monkeypatch.setattr(sys, "excepthook", lambda _kind, error, trace: raised.append(error.with_traceback(trace)))
+    opened = Panel(application)
+    yield opened
+    opened.close()
+    if raised:
+        raise raised[0]
+    scene = slicer.mrmlScene
+    for observed in (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndCloseEvent):
+        scene.RemoveObservers(observed)
+
+
+@pytest.fixture(scope="session")
+def densityModels(tmp_path_factory):
+    """A folder with two real bundles whose weights read liver and tumour off the density (see end_to_end)."""
+    path = HERE.parent / "end_to_end" / "conftest.py"
+    spec = importlib.util.spec_from_file_location("end_to_end_fixtures", path)
+    fixtures = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(fixtures)
+    from LiverTumorSegLib.bundle import save_bundle
+
+    folder = tmp_path_factory.mktemp("models")
+    save_bundle(fixtures.density_bundle("liver-tumor", 2.0), folder / "liver-tumor")
+    save_bundle(fixtures.density_bundle("localiser", 3.0), folder / "liver-localiser")
+    return types.SimpleNamespace(folder=folder, phantom=fixtures.phantom, phantom_grid=fixtures.phantom_grid)
+
+
+@pytest.fixture
+def phantomPanel(densityModels, slicer, tmp_path, temporaryFolder, monkeypatch, request):
+    """An opened panel with a CT of known liver and tumours, and models that see them."""
+    import SimpleITK as sitk
+
+    monkeypatch.setenv("LIVERTUMORSEG_MODELS", str(densityModels.folder))
+    grid = densityModels.phantom_grid()
+    values, labels = densityModels.phantom(grid)
+    path = tmp_path / "; rm -rf ~ é.nrrd"
+    sitk.WriteImage(grid.image(values), str(path))
+    volume = slicer.util.loadVolume(str(path))
+    opened = request.getfixturevalue("panel")
+    opened.open()
+    opened.volume, opened.labels = volume, labels
+    return opened
