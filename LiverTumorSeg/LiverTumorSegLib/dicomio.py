@@ -12,6 +12,7 @@ from .dicomstack import stack_slices
 from .errors import InputError
 from .findings import Finding
 from .grids import Floats
+from .itkwarnings import itk_warnings_off
 
 _TAGS = {
     "sop_class": "0008|0016",
@@ -188,7 +189,8 @@ def _read_slice(path: Path) -> Slice | str:
     reader.SetImageIO("GDCMImageIO")
     try:
         reader.SetFileName(str(path))
-        reader.ReadImageInformation()
+        with itk_warnings_off():
+            reader.ReadImageInformation()
     except (RuntimeError, UnicodeError):
         return "unreadable DICOM files"
     tags = {name: reader.GetMetaData(tag).strip() for name, tag in _TAGS.items() if reader.HasMetaDataKey(tag)}

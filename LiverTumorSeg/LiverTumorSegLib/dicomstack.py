@@ -13,6 +13,7 @@ from .checks import AIR_HU
 from .errors import InputError
 from .findings import Finding
 from .grids import MAX_SHEAR, Floats, nearest_orthonormal, shear_of
+from .itkwarnings import itk_warnings_off
 
 # A slice this far (in slice distances, or pixels) from its even place counts as displaced.
 _DISPLACED = 0.1
@@ -130,7 +131,8 @@ def _require_stack(files: Sequence[Path], heights: Floats, gaps: Floats, gap: fl
 
 def _single(file: Path) -> sitk.Image:
     try:
-        return sitk.ReadImage(str(file), imageIO="GDCMImageIO")
+        with itk_warnings_off():
+            return sitk.ReadImage(str(file), imageIO="GDCMImageIO")
     except RuntimeError as error:
         raise _unreadable(file) from error
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import SimpleITK as sitk
 
 from .errors import InputError
+from .itkwarnings import itk_warnings_off
 from .niftiheader import read_nifti_header
 
 MAX_VOXELS = 2**31
@@ -110,7 +111,8 @@ def _read_itk_header(path: Path, kind: str) -> ImageHeader:
     reader.SetImageIO("NrrdImageIO" if kind == "NRRD" else "MetaImageIO")
     try:
         reader.SetFileName(str(path))
-        reader.ReadImageInformation()
+        with itk_warnings_off():
+            reader.ReadImageInformation()
     except (RuntimeError, UnicodeError) as error:
         raise InputError(f"{path} cannot be read as {kind}: its header is damaged or incomplete.") from error
     size = list(reader.GetSize())

@@ -15,7 +15,6 @@ from .errors import InputError
 
 _COMPONENTS = {32: 2, 1792: 2, 2048: 2, 128: 3, 2304: 4}
 _UNITS_MM = {1: 1000.0, 3: 0.001}
-_LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 Floats = npt.NDArray[np.float64]
 
@@ -89,21 +88,30 @@ def read_nifti_header(path: Path) -> NiftiHeader:
     size = dim[1 : dim[0] + 1]
     while len(size) > 3 and size[-1] == 1:
         size.pop()
+    values = _COMPONENTS.get(datatype, 1)
+    if len(size) == 5 and size[3] == 1:
+        # The fifth axis of NIfTI holds the values of a vector.
+        values *= size[4]
+        size = size[:3]
     pixdim = unpack(layout.pixdim)
     unit = _UNITS_MM.get(int(unpack(layout.units)[0]) & 7, 1.0)
     q_code, s_code = unpack(layout.codes)
     sform = np.vstack([np.reshape(unpack(layout.sform), (3, 4)), [0.0, 0.0, 0.0, 1.0]])
     qform = _quaternion_affine(unpack(layout.quaternion), pixdim)
-    scale = np.diag([unit, unit, unit, 1.0]) @ _LPS_FROM_RAS
     return NiftiHeader(
         size=tuple(size),
-        components=_COMPONENTS.get(datatype, 1),
-        voxel_bytes=max(1, bits // 8),
+        components=values,
+        voxel_bytes=max(1, bits // 8) * max(1, values // _COMPONENTS.get(datatype, 1)),
         offset=int(unpack(layout.vox_offset)[0]),
         spacing_mm=tuple(abs(p) * unit for p in pixdim[1:4]),
-        sform=scale @ sform if s_code > 0 else None,
-        qform=scale @ qform if q_code > 0 else None,
+        sform=_in_lps(sform, unit) if s_code > 0 else None,
+        qform=_in_lps(qform, unit) if q_code > 0 else None,
     )
+
+
+def _in_lps(affine: Floats, unit: float) -> Floats:
+    signs = np.array([[-unit], [-unit], [unit], [1.0]])
+    return affine * signs
 
 
 def _first_bytes(path: Path, count: int) -> bytes:

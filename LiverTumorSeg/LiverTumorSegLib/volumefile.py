@@ -15,6 +15,7 @@ from .errors import InputError
 from .findings import Finding
 from .grids import MAX_SHEAR, Floats, affine_of, corner_distance_mm, nearest_orthonormal, shear_of
 from .headers import image_format, read_header, verify_gzip
+from .itkwarnings import itk_warnings_off
 from .niftiheader import NiftiHeader, read_nifti_header
 
 # Below this, two descriptions of a grid are the same one, rounded differently.
@@ -68,7 +69,8 @@ def read_pixels(path: Path) -> sitk.Image:
         When SimpleITK cannot read it.
     """
     try:
-        image = sitk.ReadImage(str(path))
+        with itk_warnings_off():
+            image = sitk.ReadImage(str(path))
     except (RuntimeError, UnicodeError) as error:
         raise InputError(f"{path} cannot be read: {_last_line(error)}") from error
     while image.GetDimension() > 3 and image.GetSize()[-1] == 1:
@@ -85,7 +87,8 @@ def _read_nifti(path: Path) -> tuple[sitk.Image, tuple[Finding, ...]]:
     header = read_nifti_header(path)
     _require_finite(path, header)
     try:
-        image = sitk.ReadImage(str(path))
+        with itk_warnings_off():
+            image = sitk.ReadImage(str(path))
     except (RuntimeError, UnicodeError) as error:
         if "orthonormal" not in str(error):
             raise InputError(f"{path} cannot be read: {_last_line(error)}") from error
@@ -148,7 +151,8 @@ def _doubt_orientation(path: Path, header: NiftiHeader, image: sitk.Image) -> tu
     findings = []
     if header.sform is not None:
         lengths = np.linalg.norm(header.sform[:3, :3], axis=0)
-        if not np.allclose(lengths, image.GetSpacing(), rtol=_SAME_SPACING):
+        sheared = shear_of(header.sform[:3, :3] / lengths) > MAX_SHEAR
+        if not sheared and not np.allclose(lengths, image.GetSpacing(), rtol=_SAME_SPACING):
             findings.append(
                 Finding(
                     "spacing_contradiction",
