@@ -1,4 +1,4 @@
-"""Score predictions against references: python3 scripts/evaluate.py --references DIR --predictions DIR --output DIR."""
+"""Score predictions: python3 scripts/evaluate.py --references DIR --predictions DIR --output DIR (see --help)."""
 
 import sys
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ from .regions import Scheme, canonical_labels
 
 GEOMETRY_TOLERANCE = 1e-3
 """mm for spacing and origin, cosine for axes."""
+_VOXEL_TOLERANCE = 0.01
 
 
 @dataclass(frozen=True)
@@ -54,26 +56,62 @@ def load_case(paths: CasePaths, scheme: Scheme) -> LoadedCase:
     InputError
         For unreadable files, unknown label values, or grids that differ; never resampled silently.
     """
-    grid, names = read_segmentation(paths.reference)
-    _require_3d(grid, f"Case {paths.name}, reference")
-    reference = canonical_labels(
-        sitk.GetArrayFromImage(grid), names, scheme, f"Case {paths.name}, reference {paths.reference.name}"
-    )
-    prediction = None
+    truth, truth_names = read_segmentation(paths.reference)
+    about_truth = f"Case {paths.name}, reference {paths.reference.name}"
+    grid = truth
+    guess, guess_names = None, {}
+    about_guess = ""
     if paths.prediction is not None:
-        other, names = read_segmentation(paths.prediction)
-        what = f"Case {paths.name}, prediction {paths.prediction.name}"
-        _require_3d(other, what)
-        require_same_grid(grid, other, what)
-        prediction = canonical_labels(sitk.GetArrayFromImage(other), names, scheme, what)
+        about_guess = f"Case {paths.name}, prediction {paths.prediction.name}"
+        guess, guess_names = read_segmentation(paths.prediction)
+        if _is_slicer_file(paths.reference) and np.prod(guess.GetSize()) > np.prod(truth.GetSize()):
+            grid = guess
+    reference = canonical_labels(_voxels(truth, grid, paths.reference, about_truth), truth_names, scheme, about_truth)
+    prediction = None
+    if guess is not None and paths.prediction is not None:
+        voxels = _voxels(guess, grid, paths.prediction, about_guess)
+        prediction = canonical_labels(voxels, guess_names, scheme, about_guess)
     return LoadedCase(grid, reference, prediction)
+
+
+def _is_slicer_file(path: Path) -> bool:
+    return path.name.lower().endswith(".seg.nrrd")
+
+
+def _voxels(labelmap: sitk.Image, grid: sitk.Image, path: Path, what: str) -> npt.NDArray[np.generic]:
+    """Return a labelmap's voxels on the case's grid.
+
+    3D Slicer saves a segmentation cropped to what is drawn; such a part is put in its place, voxel onto voxel.
+    """
+    if labelmap.GetSize() == grid.GetSize() or not _is_slicer_file(path):
+        require_same_grid(grid, labelmap, what)
+        return sitk.GetArrayFromImage(labelmap)
+    for name, ours, theirs in (
+        ("spacing", grid.GetSpacing(), labelmap.GetSpacing()),
+        ("axes", grid.GetDirection(), labelmap.GetDirection()),
+    ):
+        _require_close(name, ours, theirs, what)
+    start = np.array(grid.TransformPhysicalPointToContinuousIndex(labelmap.GetOrigin()))
+    whole = np.round(start).astype(int)
+    if np.abs(start - whole).max() > _VOXEL_TOLERANCE:
+        raise InputError(f"{what} lies between the voxels of the case's grid; export it on the grid of the scan.")
+    part = sitk.GetArrayFromImage(labelmap)
+    full = np.zeros(grid.GetSize()[::-1], dtype=part.dtype)
+    source, target = [], []
+    for first, size, room in zip(whole[::-1], part.shape, full.shape, strict=True):
+        source.append(slice(max(0, -first), max(0, min(size, room - first))))
+        target.append(slice(max(0, first), max(0, min(room, first + size))))
+    full[tuple(target)] = part[tuple(source)]
+    if np.count_nonzero(full) != np.count_nonzero(part):
+        raise InputError(f"{what} reaches beyond the case's grid; export it on the grid of the scan.")
+    return full
 
 
 def require_same_grid(reference: sitk.Image, other: sitk.Image, what: str) -> None:
     """Refuse an image whose size, spacing, origin or axes differ from the reference's."""
     if reference.GetSize() != other.GetSize():
         raise InputError(
-            f"{what} has {_times(other.GetSize())} voxels but the reference {_times(reference.GetSize())}; "
+            f"{what} has {_times(other.GetSize())} voxels but the other labelmap {_times(reference.GetSize())}; "
             "both must lie on the grid of the scan."
         )
     for name, ours, theirs in (
@@ -81,16 +119,15 @@ def require_same_grid(reference: sitk.Image, other: sitk.Image, what: str) -> No
         ("origin", reference.GetOrigin(), other.GetOrigin()),
         ("axes", reference.GetDirection(), other.GetDirection()),
     ):
-        if not np.allclose(ours, theirs, rtol=0.0, atol=GEOMETRY_TOLERANCE):
-            raise InputError(
-                f"{what} has {name} {_rounded(theirs)} but the reference {_rounded(ours)}; "
-                "both must lie on the grid of the scan."
-            )
+        _require_close(name, ours, theirs, what)
 
 
-def _require_3d(image: sitk.Image, what: str) -> None:
-    if image.GetDimension() != 3:
-        raise InputError(f"{what} has {image.GetDimension()} dimensions; a labelmap has three.")
+def _require_close(name: str, ours: tuple[float, ...], theirs: tuple[float, ...], what: str) -> None:
+    if not np.allclose(ours, theirs, rtol=0.0, atol=GEOMETRY_TOLERANCE):
+        raise InputError(
+            f"{what} has {name} {_rounded(theirs)} but the other labelmap {_rounded(ours)}; "
+            "both must lie on the grid of the scan."
+        )
 
 
 def _times(size: tuple[int, ...]) -> str:

@@ -121,7 +121,7 @@ def worst_slice_picture(scene: Scene, region: Region, ignore: int | None) -> tup
 
 
 def lesion_strip(scene: Scene, lesion: LesionRecord, region: Region, slices: int = 5) -> str:
-    """Return slices from just below to just above a lesion, side by side: both outlines, the lesion in a dotted box."""
+    """Return slices from just below to just above a lesion, with both outlines and the lesion's box, dotted."""
     (z0, z1), (y0, y1), (x0, x1) = scene.box(lesion)
     count = scene.reference.shape[0]
     steps = np.unique(np.clip(np.round(np.linspace(z0 - 1, z1, slices)).astype(int), 0, count - 1))
