@@ -50,7 +50,7 @@ PLANES = (
 
 
 def write_case_picture(path: Path, image: sitk.Image, labelmap: sitk.Image, lesions: Sequence[Lesion],
-                       title: str = "", labels: Sequence[Label] = LIVER_TUMOR) -> None:
+                       title: str = "", labels: Sequence[Label] = LIVER_TUMOR) -> bool:
     """Write the overview picture of one case as PNG.
 
     Parameters
@@ -67,9 +67,17 @@ def write_case_picture(path: Path, image: sitk.Image, labelmap: sitk.Image, lesi
         Shown above the planes, usually the case name.
     labels : sequence of Label
         Voxel values of ``labelmap`` with their names and colours.
+
+    Returns
+    -------
+    bool
+        False where matplotlib is not installed, as in Slicer's Python: there is no picture then, and none is needed.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        return False
 
     values = sitk.GetArrayViewFromImage(labelmap)
     organ = values > 0
@@ -97,6 +105,7 @@ def write_case_picture(path: Path, image: sitk.Image, labelmap: sitk.Image, lesi
     partial = path.with_name(path.name + ".part")
     figure.savefig(partial, format="png", facecolor=PAPER)
     partial.replace(path)
+    return True
 
 
 def volumes_ml(labelmap: sitk.Image, labels: Sequence[Label]) -> dict[str, float]:
