@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,9 @@ _TAGS = {
 }
 # Objects that hold no scan: segmentations, contours, reports, presentation states, key images, registrations, plans.
 _NO_SCAN = frozenset({"SEG", "RTSTRUCT", "RTDOSE", "RTPLAN", "SR", "PR", "KO", "REG", "DOC", "OT", "AU", "ECG"})
+_UNREADABLE = "unreadable DICOM files"
+# Storage classes of CT and MR images, old and enhanced; reports and contours are no images and cannot be read either.
+_IMAGE_CLASSES = tuple(f"1.2.840.10008.5.1.4.1.1.{n}\0".encode() for n in ("2", "2.1", "4", "4.1"))
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,8 @@ class Series:
         Ordered by position along the slice normal, so that the grid is right-handed.
     left_out : int
         Images of the series that are no part of the stack (scouts, other orientation or size).
+    damaged : tuple of Path
+        Files that belong to the series but cannot be read.
     """
 
     uid: str
@@ -84,6 +89,7 @@ class Series:
     description: str
     slices: tuple[Slice, ...]
     left_out: int = 0
+    damaged: tuple[Path, ...] = ()
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -111,6 +117,7 @@ def find_series(folder: Path, recursive: bool = True) -> tuple[Series, ...]:
     """
     slices: list[Slice] = []
     others: set[str] = set()
+    damaged: list[Path] = []
     for path in sorted(folder.rglob("*") if recursive else folder.iterdir()):
         if not path.is_file() or path.name == "DICOMDIR" or not is_dicom(path):
             continue
@@ -119,13 +126,15 @@ def find_series(folder: Path, recursive: bool = True) -> tuple[Series, ...]:
             slices.append(found)
         else:
             others.add(found)
+            if found == _UNREADABLE:
+                damaged.append(path)
     if not slices:
         held = f" It holds {', '.join(sorted(others))}." if others else ""
         raise InputError(f"{folder} holds no DICOM image series.{held} Give a folder with the slices of a CT.")
     by_uid: dict[str, list[Slice]] = {}
     for item in slices:
         by_uid.setdefault(item.series_uid, []).append(item)
-    series = [_largest_stack(members) for members in by_uid.values()]
+    series = [replace(_largest_stack(m), damaged=_of_series(damaged, uid)) for uid, m in by_uid.items()]
     return tuple(sorted(series, key=lambda s: (s.number, s.uid)))
 
 
@@ -170,6 +179,11 @@ def series_of(found: tuple[Series, ...], path: Path) -> Series:
 
 def read_series(series: Series) -> tuple[sitk.Image, tuple[Finding, ...]]:
     """Read a series as one volume; see ``stack_slices`` for what is put right and what is refused."""
+    if series.damaged:
+        raise InputError(
+            f"{series.damaged[0]} is incomplete, damaged or in an unknown encoding, and the series needs it. "
+            "Copy the series again."
+        )
     findings: tuple[Finding, ...] = ()
     if series.left_out:
         message = f"{series.left_out} images of the series have another orientation or size and were left out."
@@ -192,7 +206,7 @@ def _read_slice(path: Path) -> Slice | str:
         with itk_warnings_off():
             reader.ReadImageInformation()
     except (RuntimeError, UnicodeError):
-        return "unreadable DICOM files"
+        return _UNREADABLE
     tags = {name: reader.GetMetaData(tag).strip() for name, tag in _TAGS.items() if reader.HasMetaDataKey(tag)}
     modality = tags.get("modality", "")
     position, orientation = _numbers(tags.get("position")), _numbers(tags.get("orientation"))
@@ -215,6 +229,16 @@ def _read_slice(path: Path) -> Slice | str:
         orientation=orientation,
         pixel_spacing=spacing,
     )
+
+
+def _of_series(damaged: list[Path], uid: str) -> tuple[Path, ...]:
+    """Return those of the unreadable files that are images of a series."""
+    found = []
+    for path in damaged:
+        raw = path.read_bytes()
+        if uid.encode() in raw and any(name in raw[:1024] for name in _IMAGE_CLASSES):
+            found.append(path)
+    return tuple(found)
 
 
 def _numbers(text: str | None) -> tuple[float, ...]:

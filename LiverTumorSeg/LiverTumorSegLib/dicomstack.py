@@ -134,7 +134,9 @@ def _single(file: Path) -> sitk.Image:
         with itk_warnings_off():
             return sitk.ReadImage(str(file), imageIO="GDCMImageIO")
     except RuntimeError as error:
-        raise _unreadable(file) from error
+        raise InputError(
+            f"{file} is damaged or in an unknown encoding: its pixels cannot be read. Copy it again."
+        ) from error
 
 
 def _read(files: Sequence[Path]) -> Voxels:
@@ -193,7 +195,3 @@ def _upright(image: sitk.Image, axes: Floats, slope: Floats, step: float) -> sit
         float(AIR_HU),
         image.GetPixelID(),
     )
-
-
-def _unreadable(file: Path) -> InputError:
-    return InputError(f"{file} is damaged or in an unknown encoding: its pixels cannot be read. Copy it again.")
