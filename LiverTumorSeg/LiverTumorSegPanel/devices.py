@@ -68,7 +68,7 @@ class DeviceQuery:
         if exitCode is None:
             return
         self._timer.stop()
-        problem = self._answer.get("problem") or ("" if self._answer else "\n".join(self._process.log[-3:]))
+        problem = self._answer.get("problem") or ("" if self._answer else "\n".join(self._process.log[1:][-3:]))
         self._onAnswer(
             DeviceAnswer(self._answer.get("torch"), problem, deviceChoices(self._answer.get("devices", [])))
         )

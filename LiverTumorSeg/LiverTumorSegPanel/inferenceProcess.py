@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,7 +95,8 @@ class InferenceProcess:
     """
 
     def __init__(self, command: list[str], moduleFolder: Path, workFolder: Path):
-        self.log: list[str] = []
+        self.log: list[str] = [" ".join(command)]
+        self._started = time.monotonic()
         self._queue: queue.Queue = queue.Queue()
         self._process = subprocess.Popen(
             command,
@@ -139,7 +141,7 @@ class InferenceProcess:
             if event is not None:
                 events.append(event)
             if line:
-                self.log.append(line)
+                self.log.append(f"{time.monotonic() - self._started:7.1f} s  {_readable(event, line)}")
         del self.log[:-LOG_LINES_KEPT]
         return events, self._process.returncode if ended else None
 
@@ -151,6 +153,18 @@ def _eventOf(line: str) -> dict | None:
     except ValueError:
         return None
     return event if isinstance(event, dict) and isinstance(event.get("event"), str) else None
+
+
+def _readable(event: dict | None, line: str) -> str:
+    """Return an event as a person reads it, any other line as it is."""
+    if event is None:
+        return line
+    kind, message = event["event"], str(event.get("message") or event.get("summary") or "")
+    if kind == "progress":
+        return f"{100 * float(event.get('fraction') or 0):3.0f} %  {message}"
+    if kind == "finding":
+        return f"{event.get('grade')}: {message}"
+    return f"{kind}: {message}" if message else kind
 
 
 def segmentCommand(request: RunRequest) -> list[str]:

@@ -54,7 +54,7 @@ def sequenceBrowserOf(volumeNode):
     """Return the sequence browser that drives a volume node, or None."""
     for index in range(slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSequenceBrowserNode")):
         browser = slicer.mrmlScene.GetNthNodeByClass(index, "vtkMRMLSequenceBrowserNode")
-        if browser.IsProxyNode(volumeNode):
+        if browser.IsProxyNodeID(volumeNode.GetID()):
             return browser
     return None
 

@@ -60,7 +60,7 @@ def attributesOfReport(report: dict, volumeNode=None) -> dict[str, str]:
         "ModelSha256": str(model.get("sha256", "")),
         "Device": str(report.get("device", "")),
         "Quality": str(report.get("quality", "")),
-        "Seconds": str((report.get("seconds") or {}).get("total", "")),
+        "Seconds": str((report.get("seconds") or {}).get("total", 0.0)),
         "Version": str(report.get("version", "")),
     }
     if volumeNode is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from pathlib import Path
 
 import qt
@@ -10,8 +11,9 @@ from slicer.i18n import tr as _
 
 from .correctionEditor import CorrectionEditor
 from .lesionMeasure import measureAgain
-from .lesionRecords import LesionRecord, isResult, lesionsOf, setVerdict, volumesOf, writeCsv
+from .lesionRecords import PREFIX, LesionRecord, isResult, lesionsOf, setVerdict, volumesOf, writeCsv
 from .lesionTable import LesionTable
+from .progressText import durationText
 from .resultView import jumpTo, showResult
 from .volumeExport import fileStem
 
@@ -143,9 +145,16 @@ def _volumesText(node) -> str:
     if liver == 0:
         return _("No liver was found.")
     share = f", {100 * tumor / liver:.1f} %" if tumor else ""
+    model, quality, device, seconds = (
+        node.GetAttribute(PREFIX + key) or "?" for key in ("Model", "Quality", "Device", "Seconds")
+    )
+    origin = _("{model}, {quality} quality, computed on {device} in {seconds}").format(
+        model=model, quality=quality, device=device, seconds=durationText(float(seconds)) if seconds != "?" else "?"
+    )
     words = _("<b>Liver {liver:.0f} ml</b> with its tumours, <b>tumour {tumor:.1f} ml</b> ({count}{share})")
     count = _("1 lesion") if lesions == 1 else _("{number} lesions").format(number=lesions)
-    return words.format(liver=liver, tumor=tumor, count=count, share=share)
+    figures = words.format(liver=liver, tumor=tumor, count=count, share=share)
+    return f'{figures}<br><span style="color:gray">{escape(origin)}</span>'
 
 
 def _nothingText(node) -> str:

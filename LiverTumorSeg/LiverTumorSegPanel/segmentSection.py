@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import qt
 import slicer
 from slicer.i18n import tr as _
 
@@ -197,4 +196,5 @@ class SegmentSection:
         text = "\n".join(run.process.log)
         if text != self._ui.logText.plainText:
             self._ui.logText.plainText = text
-            self._ui.logText.moveCursor(qt.QTextCursor.End)
+            bar = self._ui.logText.verticalScrollBar()
+            bar.setValue(bar.maximum)

@@ -51,12 +51,23 @@ class CoreIOManager:
 
 
 class LayoutManager:
-    """A layout without 3D widgets; slice nodes live in the scene."""
+    """Three slice views with Slicer's real slice logics; no 3D widget."""
 
     threeDViewCount = 0
 
+    def __init__(self):
+        self.logics = {}
+
     def sliceViewNames(self):
-        return ("Red", "Green", "Yellow")
+        return tuple(self.logics)
+
+    def mrmlSliceLogics(self):
+        import vtk
+
+        collection = vtk.vtkCollection()
+        for logic in self.logics.values():
+            collection.AddItem(logic)
+        return collection
 
 
 class Application:
@@ -140,20 +151,16 @@ def boot():
 
 
 def addViews(slicer):
-    """Give the scene what the desktop adds again after every close: slice views and the subject hierarchy."""
+    """Give the scene its subject hierarchy and slice views, as the desktop does at start and after every close."""
     scene = slicer.mrmlScene
     slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
     for name in ("Red", "Green", "Yellow"):
         if scene.GetSingletonNode(name, "vtkMRMLSliceNode") is None:
-            node = slicer.vtkMRMLSliceNode()
-            node.SetLayoutName(name)
-            node.SetSingletonTag(name)
-            node.SetName(name)
-            scene.AddNode(node)
-            composite = slicer.vtkMRMLSliceCompositeNode()
-            composite.SetLayoutName(name)
-            composite.SetSingletonTag(name)
-            scene.AddNode(composite)
+            logic = slicer.vtkMRMLSliceLogic()
+            logic.SetMRMLScene(scene)
+            logic.AddSliceNode(name)  # and its composite node
+            logic.GetSliceNode().SetDimensions(400, 400, 1)
+            slicer.app.layoutManager().logics[name] = logic
 
 
 def _addTranslation(slicer):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import types
+from typing import ClassVar
 
 from PySide6 import QtCore, QtGui, QtUiTools, QtWidgets
 
@@ -96,7 +97,7 @@ class QFileDialog:
 class QSettings:
     """Settings of one test process, apart from the user's."""
 
-    values: dict = {}
+    values: ClassVar[dict] = {}
 
     def value(self, key, default=None):
         return self.values.get(key, default)
@@ -108,7 +109,7 @@ class QSettings:
 class UiLoader(QtUiTools.QUiLoader):
     """Loads a .ui file into PythonQt-like widgets; unknown classes are an error."""
 
-    custom: dict = {}
+    custom: ClassVar[dict] = {}
 
     def createWidget(self, className, parent=None, name=""):
         base = getattr(QtWidgets, className, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import slicer
 import vtk
 from PySide6 import QtCore, QtWidgets
+
 from qt_stand_in import PythonQtMixin, UiLoader
 
 
@@ -102,7 +103,7 @@ class ctkCollapsibleButton(PythonQtMixin, QtWidgets.QWidget):
         self._header = QtWidgets.QToolButton(self)
         self._header.setToolButtonStyle(QtCore.Qt.ToolButtonTextBesideIcon)
         self._header.setStyleSheet(
-            "QToolButton{border:1px solid #b8b8b8; border-radius:3px; background:#e3e3e3; text-align:left; padding-left:4px}"
+            "QToolButton{border:1px solid #b8b8b8; border-radius:3px; background:#e3e3e3; padding-left:4px}"
         )
         self._header.clicked.connect(lambda: self.setCollapsed(not self._collapsed))
         self._style()

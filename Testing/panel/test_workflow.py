@@ -53,6 +53,8 @@ def test_segments_a_ct_under_a_transform(phantomPanel, slicer, temporaryFolder):
     for name, value in (("liver", 1), ("tumor", 2)):
         found = slicer.util.arrayFromSegmentBinaryLabelmap(node, name, panel.volume) != 0
         assert dice(found, panel.labels == value) > 0.9
+    red = slicer.mrmlScene.GetSingletonNode("Red", "vtkMRMLSliceCompositeNode")
+    assert red.GetBackgroundVolumeID() == panel.volume.GetID()
     assert not list(temporaryFolder.iterdir())
     assert ui.resultSelector.currentNode() is node
     assert "Liver 74" in ui.volumesLabel.text  # 749 ml by its formula
@@ -251,7 +253,9 @@ SHIPPED = REPOSITORY / "Resources" / "Models"
 SMALL_CT = REPOSITORY.parent / "shared" / "data" / "tests" / "abdomen_3mm_ct.nii.gz"
 
 
-@pytest.mark.skipif(not (SHIPPED / "liver-tumor" / "model.json").is_file(), reason="no shipped models in this checkout")
+@pytest.mark.skipif(
+    not (SHIPPED / "liver-tumor" / "model.json").is_file(), reason="no shipped models in this checkout"
+)
 @pytest.mark.skipif(not SMALL_CT.is_file(), reason="the small test CT is not on this machine")
 def test_shipped_models_on_a_real_ct(panel, slicer, monkeypatch):
     monkeypatch.delenv("LIVERTUMORSEG_MODELS", raising=False)

@@ -1,4 +1,3 @@
-# ruff: noqa: N802, N803, N806, N815, N999 - runs inside Slicer, in its camelCase
 """Self-tests that run inside a real Slicer: the panel, a real child process, the result in the real scene."""
 
 import time
@@ -57,7 +56,6 @@ class LiverTumorSegSelfTest(unittest.TestCase):
     def checkSegmentation(self):
         """The sample CT gets a liver, in a new node under the CT's transform."""
         import SampleData
-
         from LiverTumorSegPanel.sampleData import SAMPLE_NAME
 
         volume = SampleData.downloadSample(SAMPLE_NAME)

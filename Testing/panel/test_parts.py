@@ -1,0 +1,229 @@
+"""Parts of the panel that need no run: words, model folders, checks of the input, dependencies, sample data."""
+
+import json
+import re
+import sys
+import types
+from xml.etree import ElementTree
+
+import pytest
+from scene_state import addScan
+from slicer_boot import MODULE_FOLDER
+
+
+def test_misspelt_signals_and_properties_are_errors(application):
+    button = application.qt.QPushButton("x")
+    button.connect("clicked()", lambda: None)
+    button.enabled = False
+    assert button.enabled is False
+    for wrong in (lambda: button.connect("clicket()", print), lambda: setattr(button, "enabeld", True)):
+        with pytest.raises((ValueError, AttributeError)):
+            wrong()
+
+
+def test_every_named_widget_of_the_code_is_in_the_ui_file():
+    root = ElementTree.parse(MODULE_FOLDER / "Resources" / "UI" / "LiverTumorSeg.ui").getroot()
+    names = {element.get("name") for element in root.iter("widget")}
+    used = set()
+    for path in [MODULE_FOLDER / "LiverTumorSeg.py", *(MODULE_FOLDER / "LiverTumorSegPanel").glob("*.py")]:
+        used |= set(re.findall(r"\bui\.(\w+)", path.read_text(encoding="utf-8")))
+    assert used <= names
+    interactive = {
+        element.get("name")
+        for element in root.iter("widget")
+        if element.get("class") in ("QPushButton", "QToolButton", "QComboBox", "qMRMLNodeComboBox", "QProgressBar")
+    }
+    bound = {e.get("name") for e in root.iter("widget") if any(p.get("name") == "SlicerParameterName" for p in e)}
+    assert interactive - bound <= used
+
+
+def test_durations_and_remaining_time(application):
+    from LiverTumorSegPanel.progressText import RunClock, durationText
+
+    assert [durationText(s) for s in (0.2, 59.4, 65, 3725)] == ["0 s", "59 s", "1 min 05 s", "1 h 02 min"]
+    clock = RunClock(100.0)
+    assert clock.text("Reading", 101.0) == "Reading – 1 s elapsed"
+    clock.report(0.25, 110.0)
+    assert clock.text("Tile 1", 110.0) == "Tile 1 – 10 s elapsed, about 30 s left"
+    assert clock.text("Tile 1", 120.0) == "Tile 1 – 20 s elapsed, about 20 s left"
+    clock.report(0.1, 121.0)
+    assert clock.fraction == 0.25
+
+
+def test_findings_are_escaped_sorted_and_said_once(application):
+    from LiverTumorSegPanel.findings import PanelFinding, findingFromEvent, findingsAsHtml, mayForce
+
+    low = PanelFinding("info", "a <b> & c")
+    error = findingFromEvent({"grade": "error", "message": "not a CT", "overridable": True})
+    html = findingsAsHtml([low, error, low])
+    assert html.count("a &lt;b&gt; &amp; c") == 1
+    assert html.index("not a CT") < html.index("a &lt;b&gt;")
+    assert mayForce([low, error])
+    assert not mayForce([low])
+    assert not mayForce([error, PanelFinding("error", "2D")])
+    assert findingFromEvent({"grade": "strange"}).grade == "warning"
+
+
+def bundle(folder, **changes):
+    folder.mkdir(parents=True)
+    content = {"id": "m", "version": "1", "task": "liver-tumor", **changes}
+    (folder / "model.json").write_text(json.dumps(content), encoding="utf-8")
+    (folder / "model.safetensors").write_bytes(b"")
+    return folder
+
+
+def test_models_are_found_and_broken_ones_are_said(application, tmp_path, monkeypatch):
+    from LiverTumorSegPanel.models import findModels, localiserOf, modelRoots, tumorModels
+
+    bundle(tmp_path / "a" / "one", id="one")
+    bundle(tmp_path / "a" / "two", id="loc", task="localiser")
+    bundle(tmp_path / "b" / "one", id="one")
+    (bundle(tmp_path / "b" / "cut") / "model.safetensors").unlink()
+    (tmp_path / "b" / "bad").mkdir()
+    (tmp_path / "b" / "bad" / "model.json").write_text("{", encoding="utf-8")
+    choices, problems = findModels([tmp_path / "a", tmp_path / "b", tmp_path / "none"])
+    assert [c.title for c in tumorModels(choices)] == ["one 1"]
+    assert tumorModels(choices)[0].folder == tmp_path / "a" / "one"
+    assert localiserOf(choices).id == "loc"
+    assert len(problems) == 2
+    monkeypatch.setenv("LIVERTUMORSEG_MODELS", str(tmp_path))
+    assert modelRoots(MODULE_FOLDER, tmp_path / "mine") == [tmp_path, tmp_path / "mine"]
+
+
+def test_a_folder_of_models_is_remembered(panel, application, tmp_path, monkeypatch):
+    monkeypatch.setenv("LIVERTUMORSEG_MODELS", str(tmp_path / "empty"))
+    bundle(tmp_path / "mine" / "first", id="first")
+    panel.open()
+    assert "No model was found" in panel.ui.inputFindingsLabel.text
+    application.qt.QFileDialog.answer = str(tmp_path / "mine")
+    panel.ui.modelFolderButton.click()
+    assert panel.ui.modelComboBox.currentText == "first 1"
+    assert application.qt.QSettings.values["LiverTumorSeg/ModelsFolder"] == str(tmp_path / "mine")
+    assert panel.ui.inputFindingsLabel.text.count("No model") == 0
+    localiser = bundle(tmp_path / "other" / "loc", task="localiser")
+    assert "cannot segment it" in panel.widget.segmentSection.models.addModelFolder(localiser)
+    assert "is not a model folder" in panel.widget.segmentSection.models.addModelFolder(tmp_path)
+
+
+def test_input_without_voxels_vectors_and_label_maps(slicer):
+    from LiverTumorSegPanel.inputCheck import checkVolumeNode
+
+    empty = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Nothing")
+    label = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "Labels")
+    colour = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLVectorVolumeNode", "Photo")
+    import numpy as np
+
+    slicer.util.updateVolumeFromArray(colour, np.zeros((4, 5, 6, 3), np.uint8))
+    sentences = [checkVolumeNode(node)[0] for node in (empty, label, colour)]
+    assert [s.grade for s in sentences] == ["error"] * 3
+    assert "'Nothing' has no image data" in sentences[0].message
+    assert "is a label map" in sentences[1].message
+    assert "3 values in each voxel" in sentences[2].message
+    assert checkVolumeNode(None)[0].message == "Choose the CT to segment."
+    assert checkVolumeNode(addScan()) == []
+
+
+def test_time_point_of_a_sequence_is_said(slicer):
+    from LiverTumorSegPanel.inputCheck import checkVolumeNode
+
+    sequence = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceNode", "Perfusion")
+    for time in range(4):
+        scan = addScan(f"t{time}", shape=(4, 5, 6))
+        sequence.SetDataNodeAtValue(scan, str(time))
+        slicer.mrmlScene.RemoveNode(scan)
+    browser = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", "Perfusion browser")
+    browser.AddSynchronizedSequenceNode(sequence)
+    slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
+    browser.SetSelectedItemNumber(2)
+    (finding,) = checkVolumeNode(browser.GetProxyNode(sequence))
+    assert finding.grade == "warning"
+    assert "'Perfusion browser'" in finding.message
+    assert "(3 of 4)" in finding.message
+
+
+def test_modality_comes_from_the_subject_hierarchy(slicer):
+    from LiverTumorSegPanel.inputCheck import modalityOf
+
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    volume = addScan()
+    assert modalityOf(volume) is None
+    item = hierarchy.GetItemByDataNode(volume) or hierarchy.CreateItem(hierarchy.GetSceneItemID(), volume)
+    hierarchy.SetItemAttribute(item, "DICOM.Modality", "MR")
+    assert modalityOf(volume) == "MR"
+
+
+@pytest.mark.parametrize("newSlicer", [True, False])
+def test_install_goes_through_pytorch_and_slicer(slicer, monkeypatch, newSlicer):
+    from LiverTumorSegPanel import dependencies
+
+    calls = []
+
+    class Logic:
+        def installTorch(self, **options):
+            calls.append(("torch", options))
+
+    monkeypatch.setattr(dependencies, "missingPackages", lambda: ["torch", "safetensors"])
+    with pytest.raises(RuntimeError, match="Extensions Manager"):
+        dependencies.installMissing()
+    monkeypatch.setattr(slicer.modules, "pytorchutils", object(), raising=False)
+    monkeypatch.setitem(sys.modules, "PyTorchUtils", types.SimpleNamespace(PyTorchUtilsLogic=Logic))
+    packaging = types.SimpleNamespace(pip_ensure=lambda names, **options: calls.append((names, options)))
+    if newSlicer:
+        monkeypatch.setitem(sys.modules, "slicer.packaging", packaging)
+        monkeypatch.setattr(slicer, "packaging", packaging, raising=False)
+    else:
+        monkeypatch.setitem(sys.modules, "slicer.packaging", None)
+        monkeypatch.setattr(slicer.util, "pip_install", lambda names: calls.append((names, {})))
+    dependencies.installMissing()
+    assert calls[0] == ("torch", {"askConfirmation": True, "torchVersionRequirement": ">=2.2,!=2.9.*"})
+    wanted = dependencies.SAFETENSORS_REQUIREMENT
+    assert calls[1] == (([wanted], {"requester": "LiverTumorSeg"}) if newSlicer else (wanted, {}))
+    assert len(calls) == 2
+
+
+def test_sample_data_is_registered_after_startup_with_a_checksum(application, slicer, monkeypatch):
+    registered = []
+    logic = types.SimpleNamespace(registerCustomSampleDataSource=lambda **source: registered.append(source))
+    monkeypatch.setitem(sys.modules, "SampleData", types.SimpleNamespace(SampleDataLogic=logic))
+    slicer.app.connections.clear()
+    import slicer_stand_in
+
+    parent = slicer_stand_in.ModuleParent(MODULE_FOLDER / "LiverTumorSeg.py")
+    application.module.LiverTumorSeg(parent)
+    assert "research use only" in parent.helpText
+    assert registered == []
+    ((signal, function),) = [c for c in slicer.app.connections if "startup" in c[0]]
+    assert signal == "startupCompleted()"
+    function()
+    (source,) = registered
+    assert source["checksums"].removeprefix("SHA256:") in source["uris"]
+    assert (MODULE_FOLDER / "Resources" / "Icons" / "LiverTumorSeg.png").is_file()
+    assert source["thumbnailFileName"].endswith("LiverTumorSegCT.png")
+
+
+def test_scene_with_a_result_is_saved_and_opened_again(slicer, tmp_path):
+    from LiverTumorSegPanel.lesionRecords import attributesOfReport, lesionsOf, setVerdict, volumesOf
+
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "CT liver 1")
+    lesion = {"id": 1, "volume_ml": 2.5, "centroid_lps_mm": [1.0, -2.0, 3.5], "mean_probability": None}
+    report = {
+        "volumes_ml": {"liver": 1400.0, "tumor": 2.5},
+        "lesions": [lesion],
+        "model": {"id": "a;b:c", "version": "1"},
+    }
+    for name, value in attributesOfReport(report).items():
+        node.SetAttribute(name, value)
+    setVerdict(node, 1, "unsure")
+    with pytest.raises(ValueError, match="No verdict"):
+        setVerdict(node, 2, "accept")
+    slicer.mrmlScene.SetURL(str(tmp_path / "scene.mrml"))
+    slicer.mrmlScene.Commit()
+    slicer.mrmlScene.Clear(False)
+    slicer.mrmlScene.SetURL(str(tmp_path / "scene.mrml"))
+    slicer.mrmlScene.Connect()
+    again = slicer.mrmlScene.GetFirstNodeByName("CT liver 1")
+    assert volumesOf(again) == report["volumes_ml"]
+    (record,) = lesionsOf(again)
+    assert (record.verdict, record.figures) == ("unsure", lesion)
+    assert record.centroidRas == (-1.0, 2.0, 3.5)
+    assert again.GetAttribute("LiverTumorSeg.Model") == "a;b:c 1"
