@@ -12,6 +12,7 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from .errors import InputError, UsageError
+from .grids import affine_of
 from .headers import read_header
 from .labels import Code, Label
 from .volumefile import read_pixels, read_volume
@@ -50,6 +51,8 @@ def write_segmentation(
     if suffix is None:
         raise UsageError(f"{path} has no suffix of a segmentation file ({', '.join(_WRITABLE)}).")
     image = sitk.Image(labelmap)
+    # A copy shares its keys with the original until it is made unique.
+    image.MakeUnique()
     for key in image.GetMetaDataKeys():
         image.EraseMetaData(key)
     if suffix == ".seg.nrrd":
@@ -87,6 +90,7 @@ def segment_header(labelmap: sitk.Image, labels: tuple[Label, ...]) -> dict[str,
         "Segmentation_MasterRepresentation": "Binary labelmap",
         "Segmentation_SourceRepresentation": "Binary labelmap",
         "Segmentation_ReferenceImageExtentOffset": "0 0 0",
+        "Segmentation_ConversionParameters": f"Reference image geometry|{_reference_geometry(labelmap)}|&",
     }
     for number, label in enumerate(labels):
         header |= {
@@ -110,6 +114,13 @@ def terminology_entry(label: Label) -> str:
         return f"{code.scheme}^{code.value}^{code.meaning}"
 
     return f"{_TERMINOLOGY}~{worded(label.category)}~{worded(label.type)}~^^~{_ANATOMY}~^^~^^"
+
+
+def _reference_geometry(labelmap: sitk.Image) -> str:
+    """Return a grid as 3D Slicer writes it: index to RAS mm row by row, then the extent. DICOM export asks for it."""
+    matrix = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine_of(labelmap)
+    numbers = [f"{v:.17g}" for v in matrix.ravel()]
+    return ";".join([*numbers, *(f"0;{n - 1}" for n in labelmap.GetSize())]) + ";"
 
 
 def read_segmentation(path: Path) -> tuple[sitk.Image, dict[str, int]]:
