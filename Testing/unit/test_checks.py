@@ -134,7 +134,7 @@ def spoilt(array):
         "hu_gray_values": (255 * gray).astype(np.uint8),
         "hu_normalised": gray,
         "hu_shifted": (array.astype(np.int32) + 1024).astype(np.uint16),
-        "hu_no_air": (array * 0.7).astype(np.int16),
+        "hu_no_air": (array * 0.7 + np.random.default_rng(0).normal(0, 20, array.shape)).astype(np.int16),
         "not_hounsfield": np.clip(hu + 1000, 0, None) * 3.7,
     }
 
@@ -175,7 +175,7 @@ def test_an_empty_image(ct):
 def test_modality(ct):
     assert codes(ct, "MR") == {"modality": "error"}
     with pytest.raises(
-        InputError, match=r"The modality of this image is MR, but .* CT only\. Choose a CT series\. Use --force"
+        InputError, match=r"The modality of the image is MR, but .* CT only\. Choose a CT series\. Use --force"
     ):
         refuse(check_image(ct, "MR"))
     refuse(check_image(ct, "MR"), force=True)
