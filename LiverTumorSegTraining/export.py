@@ -13,11 +13,10 @@ import torch
 import yaml
 from LiverTumorSegLib.bundle import Bundle, save_bundle
 from LiverTumorSegLib.errors import InputError, LiverTumorSegError, UsageError
-from LiverTumorSegLib.network import UNet
 
 from LiverTumorSegTraining.config import Config, load_config
+from LiverTumorSegTraining.model import bundle_of
 from LiverTumorSegTraining.model_card import write_model_card
-from LiverTumorSegTraining.preparation import intensity_of
 from LiverTumorSegTraining.run_files import BEST, CHECKPOINT, RESOLVED, read_checkpoint, read_metrics
 
 
@@ -78,28 +77,8 @@ def export_model(
     return saved
 
 
-def bundle_of(config: Config, weights: dict[str, torch.Tensor]) -> Bundle:
-    """Return weights of a recipe's network as a bundle in memory."""
-    return Bundle(
-        id=config.id,
-        version="0",
-        task=config.task,
-        network=network_of(config).arguments,
-        labels=tuple(config.data.labels),
-        spacing_mm=config.preparation.spacing_mm,
-        patch_size=config.sampling.patch_size,
-        intensity=intensity_of(config),
-        weights={name: tensor.cpu() for name, tensor in weights.items()},
-    )
-
-
-def network_of(config: Config) -> UNet:
-    """Return the recipe's network, newly initialised."""
-    return UNet(in_channels=1, classes=len(config.data.labels) + 1, **config.network.model_dump())
-
-
 def _provenance(config: Config, state: dict[str, Any], metrics: list[dict[str, Any]]) -> dict[str, Any]:
-    losses = [entry["loss"] for entry in metrics if "loss" in entry]
+    losses = [entry["loss"] for entry in metrics if entry.get("loss") is not None]
     validations = [entry for entry in metrics if "validation" in entry]
     provenance: dict[str, Any] = {
         "steps": state["step"],
@@ -112,7 +91,9 @@ def _provenance(config: Config, state: dict[str, Any], metrics: list[dict[str, A
     if validations:
         # JSON knows no NaN: a figure that is not defined (Dice of nothing) becomes null.
         provenance["validation"] = {
-            case: {name: value if math.isfinite(value) else None for name, value in figures.items()}
+            case: {
+                name: None if value is None or not math.isfinite(value) else value for name, value in figures.items()
+            }
             for case, figures in validations[-1]["validation"].items()
         }
     return provenance

@@ -4,29 +4,42 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import signal
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
+from LiverTumorSegLib.bundle import Bundle, load_bundle
+from LiverTumorSegLib.errors import CancelledError, InputError, LiverTumorSegError
 from torch import Tensor, nn
 
-from LiverTumorSegLib.bundle import Bundle, load_bundle
-from LiverTumorSegLib.errors import InputError, LiverTumorSegError
-from LiverTumorSegLib.network import UNet
+from LiverTumorSegTraining.averaging import WeightAverage
+from LiverTumorSegTraining.before_after import write_before_after
 from LiverTumorSegTraining.config import Config
-from LiverTumorSegTraining.dataset import find_cases, split
-from LiverTumorSegTraining.losses import deep_supervision
-from LiverTumorSegTraining.preparation import intensity_of, prepare
+from LiverTumorSegTraining.distributed import Processes
+from LiverTumorSegTraining.losses import SegmentationLoss, automatic_class_weights
+from LiverTumorSegTraining.model import bundle_of, network_of
+from LiverTumorSegTraining.monai_augmentation import MonaiAugmentation
+from LiverTumorSegTraining.overlays import draw_overlay
+from LiverTumorSegTraining.prefetch import Prefetch
 from LiverTumorSegTraining.progress import TrainingProgress
+from LiverTumorSegTraining.run_files import (
+    BEST,
+    CHECKPOINT,
+    RESOLVED,
+    forget_metrics_after,
+    read_checkpoint,
+    write_checkpoint,
+)
 from LiverTumorSegTraining.sampling import Batch, PatchSampler
-from LiverTumorSegTraining.validation import validate
+from LiverTumorSegTraining.schedule import learning_rate
+from LiverTumorSegTraining.stop_request import StopRequest
+from LiverTumorSegTraining.training_data import TrainingData, load_training_data
+from LiverTumorSegTraining.validation import Figures, Segmented, score, validate
+from LiverTumorSegTraining.warm_start import freeze, warm_start
 
-CHECKPOINT = "checkpoint.pt"
 BAD_STEPS_IN_A_ROW = 3
 
 
@@ -45,172 +58,252 @@ class Trainer:
         Go on from the checkpoint of `run`.
     max_minutes : float or None
         Stop then, with a usable model; the learning rate reaches its end at that moment.
+    data : TrainingData, optional
+        Already prepared cases, instead of those of `root`.
     """
 
     def __init__(
-        self, config: Config, root: Path, run: Path, resume: bool = False, max_minutes: float | None = None
+        self,
+        config: Config,
+        root: Path,
+        run: Path,
+        resume: bool = False,
+        max_minutes: float | None = None,
+        data: TrainingData | None = None,
     ) -> None:
         self.config, self.run, self.max_minutes = config, Path(run), max_minutes
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        training, validation = split(find_cases(root, config.data), config.data)
-        self.sampler = PatchSampler([prepare(case, config) for case in training], config)
-        self.validation = [prepare(case, config) for case in validation]
-        torch.manual_seed(config.run.seed)
-        classes = len(config.data.labels) + 1
-        self.network = UNet(in_channels=1, classes=classes, **config.network.model_dump())
-        if config.init_from is not None:
-            report_warm_start(self.network, load_bundle(config.init_from))
-        self.network = self.network.to(self.device)
-        if config.network.dims == 3:
-            self.network = self.network.to(memory_format=torch.channels_last_3d)
-        self.average = {name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()}
-        self.optimiser = torch.optim.AdamW(
-            self.network.parameters(), config.optimiser.learning_rate, weight_decay=config.optimiser.weight_decay
-        )
-        self.step, self.minutes, self.bad_steps, self.bad_in_a_row = 0, 0.0, 0, 0
+        self.processes = Processes(config)
+        self.device = self.processes.device
         self.run.mkdir(parents=True, exist_ok=True)
+        self.data = data if data is not None else load_training_data(Path(root), config, self.run, self.processes)
+        self.sampler = PatchSampler(self.data.training, config, self.data.mixed)
+        self.augment = MonaiAugmentation(config.augmentation, config.run.seed)
+        self.network = self._new_network()
+        self.average = WeightAverage(self.network, config.optimiser.ema)
+        self.parallel = self.processes.wrap(self.network)
+        self.optimiser = self._new_optimiser()
+        self.loss = SegmentationLoss(config.loss, self._class_weights(), self.processes.add_up)
+        self.step, self.minutes = 0, 0.0
+        self.bad_steps = 0
+        self.bad_cases: list[list[str]] = []
+        self.best_score, self.validations_without_gain = -math.inf, 0
+        self.recent_losses: list[float] = []
+        self.on_validation: Callable[[int, float], None] = lambda step, score: None
         if resume:
             self._load_checkpoint()
-        (self.run / "config.yaml").write_text(yaml.safe_dump(json.loads(config.model_dump_json()), sort_keys=False))
+        if self.processes.first:
+            content = json.loads(config.model_dump_json())
+            (self.run / RESOLVED).write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
     def train(self) -> None:
-        """Train to the end of the recipe, the time limit or Ctrl-C, whichever comes first; the checkpoint is then whole."""
-        optimiser = self.config.optimiser
+        """Train to the end of the recipe, the time limit, early stopping or Ctrl-C; the checkpoint is then whole.
+
+        Raises
+        ------
+        CancelledError
+            After Ctrl-C or SIGTERM, when all is saved.
+        LiverTumorSegError
+            When the loss was not finite several steps in a row.
+        """
+        settings = self.config.run
         started, minutes_before = time.monotonic(), self.minutes
         saved = validated = started
-        stop = StopRequest()
-        with ThreadPoolExecutor(1) as pool, TrainingProgress(self.run, optimiser.steps) as progress:
-            following = pool.submit(self.sampler.batch, self.step)
-            while self.step < optimiser.steps and self._done() < 1 and not stop.requested:
-                batch = following.result()
-                following = pool.submit(self.sampler.batch, self.step + 1)
-                rate = self._set_learning_rate()
-                loss = self._one_step(batch)
+        with (
+            StopRequest() as stop,
+            Prefetch(self._sample, self.step, self.config.optimiser.steps, settings.workers) as batches,
+            TrainingProgress(
+                self.run,
+                self.config.optimiser.steps,
+                settings.log_every,
+                settings.tensorboard,
+                not self.processes.first,
+            ) as progress,
+        ):
+            progress.losses = self.recent_losses
+            if settings.validate_before and self.step == 0:
+                self._validate(progress)
+            stopped = self._agree_on_time(minutes_before, started, stop)
+            while self.step < self.config.optimiser.steps and self._done() < 1 and not stopped and not self._no_gain():
+                rate = learning_rate(self.config.optimiser, self._done())
+                loss = self._one_step(batches.next(), rate)
                 self.step += 1
-                now = time.monotonic()
-                self.minutes = minutes_before + (now - started) / 60
+                stopped = self._agree_on_time(minutes_before, started, stop)
                 progress.step(self.step, self.minutes, loss, rate)
-                if now - saved > self.config.run.checkpoint_minutes * 60:
+                now = time.monotonic()
+                if now - saved > settings.checkpoint_minutes * 60:
                     self.save_checkpoint()
                     saved = time.monotonic()
-                if self.validation and now - validated > self.config.run.validation_minutes * 60:
-                    progress.validation(self.step, validate(self.bundle(), self.validation))
+                (validation_due,) = self.processes.agree(now - validated > settings.validation_minutes * 60)
+                if self.data.validation and validation_due:
+                    self._validate(progress)
                     validated = time.monotonic()
             self.save_checkpoint()
-            if self.validation:
-                progress.validation(self.step, validate(self.bundle(), self.validation))
+            # A person who pressed Ctrl-C does not wait for a validation.
+            if not stopped:
+                self._validate(progress)
+                if settings.validate_before and self.processes.first:
+                    write_before_after(self.run)
+            progress.say(self._last_words(stopped))
+        self.processes.leave()
+        if stopped:
+            raise CancelledError(
+                f"Stopped after step {self.step}; the model of {self.run} is whole, go on with --resume."
+            )
 
     def bundle(self) -> Bundle:
         """Return the averaged network as a bundle in memory."""
-        config = self.config
-        return Bundle(
-            id=config.id, version="0", task=config.task, network=self.network.arguments, labels=tuple(config.data.labels),
-            spacing_mm=config.preparation.spacing_mm, patch_size=config.sampling.patch_size, intensity=intensity_of(config),
-            weights={name: tensor.cpu() for name, tensor in self.average.items()},
-        )  # fmt: skip
+        return bundle_of(self.config, self.average.state)
+
+    def save_checkpoint(self, name: str = CHECKPOINT) -> None:
+        """Write the checkpoint whole or not at all; the one before it is kept."""
+        if self.processes.first:
+            write_checkpoint(self.run / name, self._state(), keep_previous=name == CHECKPOINT)
+
+    def _sample(self, step: int) -> list[Batch]:
+        """Return this process's share of the batches of a step."""
+        parts = range(self.config.optimiser.accumulate)
+        return [self.sampler.batch(step, part, self.processes.rank, self.processes.world) for part in parts]
+
+    def _one_step(self, batches: list[Batch], rate: float) -> float:
+        """Take one optimiser step and return its loss; a step that is not finite is skipped and counted."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        # Dropout repeats after a resume.
+        torch.manual_seed(self.config.run.seed * 1_000_003 + self.step)
+        self.optimiser.zero_grad(set_to_none=True)
+        total = 0.0
+        for part, batch in enumerate(batches):
+            loss = self._loss_of(batch, part)
+            # The processes' gradients are averaged, but belong to parts of one loss: the sum is wanted.
+            (loss * (self.processes.world / len(batches))).backward()
+            total += float(loss.detach()) / len(batches)
+        trained = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+        norm = nn.utils.clip_grad_norm_(trained, self.config.optimiser.gradient_clip)
+        if not (math.isfinite(total) and bool(torch.isfinite(norm))):
+            self._count_bad_step(batches)
+            return math.nan
+        self.bad_cases.clear()
+        self.optimiser.step()
+        self.average.update(self.network, self.step)
+        return total
+
+    def _loss_of(self, batch: Batch, part: int) -> Tensor:
+        image = batch.image.to(self.device, non_blocking=True)
+        first = part * self.config.sampling.batch_size + self.processes.rank
+        places = [first + number * self.processes.world for number in range(len(image))]
+        image = self.augment(image, self.step, places)
+        if image.ndim == 5:
+            image = image.to(memory_format=torch.channels_last_3d)
+        fast = self.config.run.amp == "auto" and bfloat16_is_fast(self.device)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=fast):
+            logits = self.parallel.train()(image)
+        return self.loss(logits, batch.label.to(self.device, non_blocking=True))
+
+    def _count_bad_step(self, batches: list[Batch]) -> None:
+        self.bad_steps += 1
+        self.bad_cases.append(sorted({name for batch in batches for name in batch.cases}))
+        if len(self.bad_cases) >= BAD_STEPS_IN_A_ROW:
+            names = sorted({name for cases in self.bad_cases for name in cases})
+            raise LiverTumorSegError(
+                f"The loss was not finite {BAD_STEPS_IN_A_ROW} steps in a row, on {', '.join(names)}: check these "
+                "cases with verify_dataset, or lower optimiser.learning_rate."
+            )
+
+    def _validate(self, progress: TrainingProgress) -> None:
+        if self.data.validation and self.processes.first:
+            figures: Figures = validate(self.bundle(), self.data.validation, self.config, self.device, self._show)
+            progress.validation(self.step, figures)
+            self.validations_without_gain += 1
+            if score(figures) > self.best_score:
+                self.best_score, self.validations_without_gain = score(figures), 0
+                if self.step:
+                    self.save_checkpoint(BEST)
+            self.on_validation(self.step, score(figures))
+        (without_gain,) = self.processes.agree(self.validations_without_gain)
+        self.validations_without_gain = int(without_gain)
+
+    def _show(self, segmented: Segmented) -> None:
+        if self.config.run.overlays:
+            draw_overlay(segmented, self.config.data.labels, self.config.preparation.window_hu, self.run)
+
+    def _no_gain(self) -> bool:
+        patience = self.config.run.early_stopping
+        return bool(patience) and self.validations_without_gain >= patience
+
+    def _agree_on_time(self, minutes_before: float, started: float, stop: StopRequest) -> bool:
+        """Set the minutes trained, the same in every process, and return whether somebody asked to stop."""
+        minutes = minutes_before + (time.monotonic() - started) / 60
+        self.minutes, requested = self.processes.agree(minutes, float(stop.requested))
+        return bool(requested)
 
     def _done(self) -> float:
         """Return the part of the run behind us, 0..1: by steps or by time, whichever is further."""
         by_time = self.minutes / self.max_minutes if self.max_minutes else 0.0
         return max(self.step / self.config.optimiser.steps, by_time)
 
-    def _set_learning_rate(self) -> float:
-        optimiser, done = self.config.optimiser, self._done()
-        rise = min(done / optimiser.warm_up, 1.0) if optimiser.warm_up else 1.0
-        if rise < 1:
-            rise = max(rise, 0.01)
-        rate = optimiser.learning_rate * rise * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        return rate
+    def _last_words(self, stopped: bool) -> str:
+        why = "Stopped" if stopped else "Early stopping" if self._no_gain() else "Finished"
+        bad = f", {self.bad_steps} steps skipped because they were not finite" if self.bad_steps else ""
+        return f"{why} after step {self.step}, {self.minutes:.1f} minutes{bad}. The run is in {self.run}."
 
-    def _one_step(self, batch: Batch) -> float:
-        """Take one optimiser step; a non-finite one is skipped and counted."""
-        torch.manual_seed(self.config.run.seed * 1_000_003 + self.step)  # dropout repeats after a resume
-        image = batch.image.to(self.device)
-        if image.ndim == 5:
-            image = image.to(memory_format=torch.channels_last_3d)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16_is_fast(self.device)):
-            logits = self.network.train()(image)
-        loss = deep_supervision(logits, batch.label.to(self.device))
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.optimiser.gradient_clip)
-        if not (torch.isfinite(loss) and torch.isfinite(norm)):
-            self._count_bad_step(batch)
-            return float("nan")
-        self.bad_in_a_row = 0
-        self.optimiser.step()
-        # Early on the average must follow quickly.
-        decay = min(self.config.optimiser.ema, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            for name, tensor in self.network.state_dict().items():
-                if tensor.is_floating_point():
-                    self.average[name].lerp_(tensor, 1 - decay)
-                else:
-                    self.average[name].copy_(tensor)
-        return float(loss.detach())
+    def _new_network(self) -> nn.Module:
+        config = self.config
+        torch.manual_seed(config.run.seed)
+        network = network_of(config)
+        if config.init_from is not None:
+            started = warm_start(network, load_bundle(config.init_from))
+            if self.processes.first:
+                (self.run / "warm_start.txt").write_text(f"{started}\n", encoding="utf-8")
+                print(f"Warm start from {config.init_from}: {started}")  # noqa: T201
+        freeze(network, config.optimiser.freeze)
+        network = self.processes.synchronise_norms(network).to(self.device)
+        return network.to(memory_format=torch.channels_last_3d) if config.network.dims == 3 else network
 
-    def _count_bad_step(self, batch: Batch) -> None:
-        self.bad_steps += 1
-        self.bad_in_a_row += 1
-        if self.bad_in_a_row >= BAD_STEPS_IN_A_ROW:
-            raise LiverTumorSegError(
-                f"The loss was not finite {BAD_STEPS_IN_A_ROW} steps in a row, last on {', '.join(batch.cases)}: check these "
-                "cases with verify_dataset, or lower optimiser.learning_rate."
+    def _new_optimiser(self) -> torch.optim.Optimizer:
+        optimiser = self.config.optimiser
+        parameters = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+        if optimiser.kind == "sgd":
+            return torch.optim.SGD(
+                parameters, optimiser.learning_rate, 0.99, weight_decay=optimiser.weight_decay, nesterov=True
             )
+        return torch.optim.AdamW(parameters, optimiser.learning_rate, weight_decay=optimiser.weight_decay)
 
-    def save_checkpoint(self) -> None:
-        """Write the checkpoint whole or not at all; the one before it is kept."""
-        path = self.run / CHECKPOINT
-        partial = path.with_suffix(".part")
-        with partial.open("wb") as stream:
-            torch.save(self._state(), stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        if path.exists():
-            path.replace(path.with_suffix(".previous.pt"))
-        partial.replace(path)
+    def _class_weights(self) -> list[float] | None:
+        if self.config.loss.class_weights != "auto":
+            return None
+        return automatic_class_weights([prepared.label for prepared in self.data.training], self.config.classes)
 
     def _state(self) -> dict[str, Any]:
-        # Batches and dropout follow from seed and step alone, so no generator state is needed.
+        # Samples and dropout follow from seed and step alone, so no generator state is needed.
         return {
-            "network": self.network.state_dict(), "average": self.average, "optimiser": self.optimiser.state_dict(),
-            "step": self.step, "minutes": self.minutes, "bad_steps": self.bad_steps,
-        }  # fmt: skip
+            "network": self.network.state_dict(),
+            "average": self.average.state,
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+            "minutes": self.minutes,
+            "bad_steps": self.bad_steps,
+            "best_score": self.best_score,
+            "validations_without_gain": self.validations_without_gain,
+            "recent_losses": list(self.recent_losses),
+        }
 
     def _load_checkpoint(self) -> None:
-        path = self.run / CHECKPOINT
-        if not path.exists():
-            raise InputError(f"--resume was given, but {self.run} holds no {CHECKPOINT}: start without --resume.")
-        state = torch.load(path, map_location=self.device, weights_only=True)
-        self.network.load_state_dict(state["network"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.average = state["average"]
+        state = read_checkpoint(self.run / CHECKPOINT, self.device)
+        try:
+            self.network.load_state_dict(state["network"])
+            self.optimiser.load_state_dict(state["optimiser"])
+        except (RuntimeError, ValueError) as error:
+            raise InputError(
+                f"The checkpoint of {self.run} belongs to another network or optimiser than the recipe describes: "
+                f"resume with {RESOLVED} of that folder, or start a new run."
+            ) from error
+        self.average.state = state["average"]
         self.step, self.minutes, self.bad_steps = state["step"], state["minutes"], state["bad_steps"]
-
-
-class StopRequest:
-    """Turns the first Ctrl-C (or SIGTERM) into a request to stop after the step; a second one interrupts at once."""
-
-    def __init__(self) -> None:
-        self.requested = False
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._handle)
-
-    def _handle(self, number: int, frame: object) -> None:
-        if self.requested:
-            raise KeyboardInterrupt
-        self.requested = True
-
-
-def report_warm_start(network: UNet, bundle: Bundle) -> list[str]:
-    """Load the weights of a bundle that fit by name and shape; return the names that do not."""
-    state = network.state_dict()
-    fitting = {name: tensor.float() for name, tensor in bundle.weights.items()
-               if name in state and state[name].shape == tensor.shape}  # fmt: skip
-    network.load_state_dict(fitting, strict=False)
-    return sorted(set(state) - set(fitting))
+        self.best_score = state.get("best_score", -math.inf)
+        self.validations_without_gain = state.get("validations_without_gain", 0)
+        self.recent_losses = state.get("recent_losses", [])
+        if self.processes.first:
+            forget_metrics_after(self.run, self.step)
 
 
 def bfloat16_is_fast(device: torch.device) -> bool:
@@ -218,8 +311,3 @@ def bfloat16_is_fast(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported()
     return device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-
-
-def weights_of(tensors: dict[str, Tensor]) -> int:
-    """Return the number of parameters."""
-    return sum(tensor.numel() for tensor in tensors.values())

@@ -1,4 +1,4 @@
-"""Progress of a training run: a bar for a person, metrics.jsonl for a program, loss_curve.png for the eye."""
+"""Progress of a run: a bar for a person, metrics.jsonl for a program, loss_curve.png for the eye, TensorBoard."""
 
 from __future__ import annotations
 
@@ -6,68 +6,116 @@ import json
 import math
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
+from LiverTumorSegLib.errors import UsageError
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-METRICS = "metrics.jsonl"
-LOG_EVERY = 20
+from LiverTumorSegTraining.run_files import METRICS, read_metrics
+from LiverTumorSegTraining.validation import Figures, mean_figures
 
 
 class TrainingProgress:
-    """Context that shows and records a run."""
+    """Context that shows and records a run.
 
-    def __init__(self, run: Path, steps: int) -> None:
-        self.run = run
+    Parameters
+    ----------
+    run : Path
+        Folder of the records.
+    steps : int
+        Steps of the whole run.
+    log_every : int
+        Steps whose mean loss makes one line of metrics.jsonl.
+    tensorboard : bool
+        Also write event files.
+    quiet : bool
+        Show and record nothing (all processes but the first).
+    """
+
+    def __init__(
+        self, run: Path, steps: int, log_every: int = 20, tensorboard: bool = False, quiet: bool = False
+    ) -> None:
+        self.run, self.log_every, self.quiet = run, log_every, quiet
         self.losses: list[float] = []
         self.bar = Progress(
-            TextColumn("training"), BarColumn(), TextColumn("{task.completed}/{task.total} loss {task.fields[loss]:.3f}"),
-            TimeElapsedColumn(), TimeRemainingColumn(),
+            TextColumn("training"), BarColumn(),
+            TextColumn("{task.completed}/{task.total} loss {task.fields[loss]:.3f}"),
+            TimeElapsedColumn(), TimeRemainingColumn(), disable=quiet,
         )  # fmt: skip
         self.task = self.bar.add_task("training", total=steps, loss=math.nan)
+        self.events = _event_writer(run) if tensorboard and not quiet else None
 
     def __enter__(self) -> TrainingProgress:
         self.bar.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.bar.stop()
-        draw_loss_curve(self.run)
+        if self.events is not None:
+            self.events.close()
+        if not self.quiet:
+            draw_loss_curve(self.run)
+
+    def say(self, sentence: str) -> None:
+        """Print a sentence above the bar."""
+        if not self.quiet:
+            self.bar.console.print(sentence)
 
     def step(self, step: int, minutes: float, loss: float, rate: float) -> None:
-        """Show a step; every 20 steps record the mean loss."""
+        """Show a step; every `log_every` steps record the mean loss."""
         if math.isfinite(loss):
             self.losses.append(loss)
-        if step % LOG_EVERY:
+        if step % self.log_every:
             return
-        mean = sum(self.losses) / max(len(self.losses), 1)
+        mean = sum(self.losses) / len(self.losses) if self.losses else None
         self.losses.clear()
-        self.bar.update(self.task, completed=step, loss=mean)
+        self.bar.update(self.task, completed=step, loss=math.nan if mean is None else mean)
         self._record({"step": step, "minutes": round(minutes, 3), "loss": mean, "learning_rate": rate})
+        if self.events is not None and mean is not None:
+            self.events.add_scalar("loss", mean, step)
+            self.events.add_scalar("learning rate", rate, step)
 
-    def validation(self, step: int, figures: dict[str, dict[str, float]]) -> None:
-        """Record validation figures {case: {metric: value}}."""
-        self._record({"step": step, "validation": figures})
-        means = {}
-        for metric in ("liver_dice", "tumor_dice"):
-            values = [case[metric] for case in figures.values() if not math.isnan(case.get(metric, math.nan))]
-            means[metric] = sum(values) / len(values) if values else math.nan
-        self.bar.console.print(f"validation at step {step}: " + ", ".join(f"{k} {v:.3f}" for k, v in means.items()))
-        draw_loss_curve(self.run)
+    def validation(self, step: int, figures: Figures) -> None:
+        """Record validation figures."""
+        # JSON knows no NaN: a Dice of nothing is null.
+        plain = {
+            case: {k: v if math.isfinite(v) else None for k, v in values.items()} for case, values in figures.items()
+        }
+        self._record({"step": step, "validation": plain})
+        means = mean_figures(figures)
+        self.say(f"validation at step {step}: " + ", ".join(f"{name} {value:.3f}" for name, value in means.items()))
+        if self.events is not None:
+            for name, value in means.items():
+                if math.isfinite(value):
+                    self.events.add_scalar(f"validation/{name}", value, step)
+        if not self.quiet:
+            draw_loss_curve(self.run)
 
-    def _record(self, entry: dict) -> None:
+    def _record(self, entry: dict[str, Any]) -> None:
+        if self.quiet:
+            return
         with (self.run / METRICS).open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(entry) + "\n")
+
+
+def _event_writer(run: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise UsageError(
+            "run.tensorboard needs the package tensorboard: install it, or set run.tensorboard false."
+        ) from error
+    return SummaryWriter(str(run / "tensorboard"))
 
 
 def draw_loss_curve(run: Path) -> None:
     """Write loss_curve.png from metrics.jsonl: training loss, and the mean validation Dice of each class."""
     from matplotlib.figure import Figure
 
-    path = run / METRICS
-    if not path.exists():
-        return
-    entries = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    losses = [(entry["step"], entry["loss"]) for entry in entries if "loss" in entry]
+    entries = read_metrics(run)
+    losses = [(entry["step"], entry["loss"]) for entry in entries if entry.get("loss") is not None]
     if not losses:
         return
     figure = Figure(figsize=(8, 4.5), layout="constrained")
@@ -78,13 +126,21 @@ def draw_loss_curve(run: Path) -> None:
     right = axes.twinx()
     right.set_ylim(0, 1)
     right.set_ylabel("validation Dice")
-    for metric, color in (("liver_dice", "tab:orange"), ("tumor_dice", "tab:red")):
-        points = []
-        for entry in entries:
-            values = [case[metric] for case in entry.get("validation", {}).values() if not math.isnan(case[metric])]
-            if values:
-                points.append((entry["step"], sum(values) / len(values)))
-        if points:
-            right.plot(*zip(*points, strict=True), "o-", color=color, label=metric.replace("_", " "))
-    figure.legend(loc="outside upper center", ncols=3)
+    for metric, points in validation_curves(entries).items():
+        right.plot(*zip(*points, strict=True), "o-", label=metric.removesuffix("_dice") + " Dice")
+    figure.legend(loc="outside upper center", ncols=4)
     figure.savefig(run / "loss_curve.png", dpi=110)
+
+
+def validation_curves(entries: list[dict[str, Any]]) -> dict[str, list[tuple[int, float]]]:
+    """Return {metric: [(step, mean over the cases)]} of the entries of metrics.jsonl."""
+    curves: dict[str, list[tuple[int, float]]] = {}
+    for entry in entries:
+        figures = {
+            case: {name: math.nan if value is None else value for name, value in values.items()}
+            for case, values in entry.get("validation", {}).items()
+        }
+        for name, value in mean_figures(figures).items():
+            if math.isfinite(value):
+                curves.setdefault(name, []).append((entry["step"], value))
+    return curves

@@ -64,3 +64,14 @@ def read_metrics(run: Path) -> list[dict[str, Any]]:
         except ValueError:
             continue
     return entries
+
+
+def forget_metrics_after(run: Path, step: int) -> None:
+    """Remove the entries of metrics.jsonl beyond a checkpoint: the resumed run writes them again."""
+    path = run / METRICS
+    if not path.exists():
+        return
+    kept = [entry for entry in read_metrics(run) if entry.get("step", 0) <= step]
+    partial = path.with_suffix(".part")
+    partial.write_text("".join(json.dumps(entry) + "\n" for entry in kept), encoding="utf-8")
+    partial.replace(path)

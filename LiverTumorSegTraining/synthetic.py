@@ -12,9 +12,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
-
 from LiverTumorSegLib.labels import LIVER, TUMOR
+from scipy import ndimage
 
 HEALTHY_MINIMUM_HU, HEALTHY_MAXIMUM_HU = -20.0, 220.0
 
@@ -68,7 +67,7 @@ def signed_distance_mm(
 
 
 def _smooth_noise(shape: tuple[int, ...], sigma_voxels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return Gaussian noise of unit deviation with the given correlation length, made on a coarse grid and enlarged."""
+    """Return Gaussian noise of unit deviation with the given correlation length, made coarse and enlarged."""
     step = np.maximum(np.asarray(sigma_voxels) / 1.2, 1.0)
     coarse = [max(math.ceil(n / s) + 3, 3) for n, s in zip(shape, step, strict=True)]
     noise = ndimage.gaussian_filter(rng.standard_normal(coarse).astype(np.float32), 1.0)
@@ -127,7 +126,9 @@ def _healthy(image: np.ndarray, label: np.ndarray) -> np.ndarray:
         return liver
     smooth = ndimage.gaussian_filter(image, 1.0)
     middle, spread = float(np.median(smooth[liver])), 18.0
-    return liver & (np.abs(smooth - middle) < spread + 10) & ~ndimage.binary_dilation(label == TUMOR.value, iterations=2)
+    return (
+        liver & (np.abs(smooth - middle) < spread + 10) & ~ndimage.binary_dilation(label == TUMOR.value, iterations=2)
+    )
 
 
 def _paint(
@@ -183,7 +184,9 @@ def add_distractors(
         elif in_liver:
             level = float(rng.uniform(-3, 14))
         else:
-            level = float(rng.uniform(0, 110)) + _smooth_noise(view.shape, 3.0 / spacing_mm, rng) * float(rng.uniform(1, 10))
+            level = float(rng.uniform(0, 110)) + _smooth_noise(view.shape, 3.0 / spacing_mm, rng) * float(
+                rng.uniform(1, 10)
+            )
         edge = float(rng.uniform(0.3, 0.9))
         weight = np.where(allowed, 1 / (1 + np.exp(np.clip(distance / edge * 2, -30, 30))), 0.0)
         noise = view - ndimage.gaussian_filter(view, 1.2)

@@ -1,0 +1,50 @@
+"""One labelled scan of a data set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
+LABEL_SUFFIXES = (".seg.nrrd", *IMAGE_SUFFIXES)
+
+
+@dataclass(frozen=True)
+class Case:
+    """Where the files of one scan lie.
+
+    Attributes
+    ----------
+    name : str
+        Unique in the data set.
+    patient : str
+        The unit of every split.
+    images : tuple of Path
+        One file for each channel, or one 4D file with all of them.
+    label : Path or None
+        None when the scan has no annotation.
+    liver_only : bool
+        Its tumours were not annotated: what is labelled liver may be liver or tumour.
+    fold : int or None
+        Fold that the data set itself assigns.
+    """
+
+    name: str
+    patient: str
+    images: tuple[Path, ...]
+    label: Path | None
+    liver_only: bool = False
+    fold: int | None = None
+
+
+def without_suffix(path: Path) -> str:
+    """Return the file name without a known image or label suffix."""
+    for suffix in LABEL_SUFFIXES:
+        if path.name.lower().endswith(suffix):
+            return path.name[: -len(suffix)]
+    return path.stem
+
+
+def patient_of(name: str) -> str:
+    """Return the patient that a case name begins with: up to the first underscore."""
+    return name.split("_", maxsplit=1)[0]

@@ -1,0 +1,154 @@
+"""What is wrong with the files of one case: everything that can be seen without looking at other cases."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from LiverTumorSegLib.errors import LiverTumorSegError
+from LiverTumorSegLib.labels import IGNORE
+from LiverTumorSegLib.preprocess import Grid
+
+from LiverTumorSegTraining.case import Case
+from LiverTumorSegTraining.config import DataConfig
+from LiverTumorSegTraining.reading import GRID_TOLERANCE_MM, read_image, read_label
+
+SMALLEST_MM, LARGEST_MM = 0.2, 10.0
+FEWEST_SLICES = 8
+SCANNER_PLANE = 512
+"""A plane of this size or more with a spacing of exactly 1 mm in all directions was not written by a scanner."""
+AIR_HU = -500.0
+
+
+@dataclass(frozen=True)
+class CaseFacts:
+    """What reading a case told.
+
+    Attributes
+    ----------
+    problems : list of (code, message)
+        What is wrong whatever the recipe.
+    values : list of float
+        Label values that occur, at most 50; fractions included.
+    content : str
+        SHA-256 of the voxels of all channels.
+    in_air : float
+        Part of the labelled voxels that lie below -500 in the first channel.
+    """
+
+    problems: list[tuple[str, str]] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+    content: str = ""
+    in_air: float = 0.0
+
+
+def case_facts(case: Case, data: DataConfig) -> CaseFacts:
+    """Read a case and return what was seen; never raises for what is wrong with it."""
+    problems: list[tuple[str, str]] = []
+    images = [image for path in case.images if (image := _image(path, case.name, problems)) is not None]
+    digest = hashlib.sha256()
+    for image in images:
+        digest.update(np.ascontiguousarray(sitk.GetArrayViewFromImage(image)).tobytes())
+    content = digest.hexdigest() if images else ""
+    for image, path in zip(images[1:], case.images[1:], strict=False):
+        problems += _grid_problems(image, images[0], path.name, "channel")
+    label = _label(case, data, problems)
+    if label is None:
+        return CaseFacts(problems, [], content)
+    values = sitk.GetArrayViewFromImage(label)
+    found = _values(values)
+    if not any(value not in (0, IGNORE) for value in found):
+        problems.append(("no_annotation", f"{_name(case.label)} holds no labelled voxel"))
+    in_air = 0.0
+    if images and label.GetDimension() == 3:
+        grid_problems = _grid_problems(label, images[0], _name(case.label), "label")
+        problems += grid_problems
+        if not grid_problems:
+            inside = sitk.GetArrayViewFromImage(images[0])[(values > 0) & (values != IGNORE)]
+            in_air = float((inside < AIR_HU).mean()) if inside.size else 0.0
+    return CaseFacts(problems, found, content, in_air)
+
+
+def _image(path: Path, name: str, problems: list[tuple[str, str]]) -> sitk.Image | None:
+    if not path.is_file():
+        problems.append(("missing_image", f"the image {path.name} does not exist"))
+        return None
+    try:
+        image = read_image(path, name)
+    except LiverTumorSegError:
+        problems.append(("unreadable_image", f"{path.name} cannot be read: it is damaged or no image"))
+        return None
+    if image.GetDimension() == 4:
+        # Several channels in one file: the geometry is that of the first.
+        array = sitk.GetArrayViewFromImage(image)
+        if not np.isfinite(array).all():
+            problems.append(("not_finite", f"{path.name} holds NaN or infinity"))
+        return sitk.Extract(image, [*image.GetSize()[:3], 0], [0, 0, 0, 0])
+    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
+        problems.append(("not_3d", f"{path.name} has the shape {image.GetSize()}; a 3D scalar image is needed"))
+        return None
+    problems += _voxel_problems(image, path.name)
+    return image
+
+
+def _voxel_problems(image: sitk.Image, name: str) -> list[tuple[str, str]]:
+    problems = []
+    array = sitk.GetArrayViewFromImage(image)
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        bad = int(array.size - np.isfinite(array).sum())
+        problems.append(("not_finite", f"{name} holds {bad} voxels that are NaN or infinity"))
+    if array.min() == array.max():
+        problems.append(("constant", f"every voxel of {name} is {array.flat[0]:g}"))
+    spacing = tuple(round(value, 4) for value in image.GetSpacing())
+    if min(spacing) < SMALLEST_MM or max(spacing) > LARGEST_MM:
+        problems.append(
+            ("spacing", f"{name} has a spacing of {spacing} mm, outside {SMALLEST_MM:g} to {LARGEST_MM:g}")
+        )
+    elif spacing == (1.0, 1.0, 1.0) and min(image.GetSize()[:2]) >= SCANNER_PLANE:
+        problems.append(
+            ("spacing", f"{name} has {image.GetSize()[:2]} pixels of exactly 1 mm: its real spacing was lost")
+        )
+    if image.GetSize()[2] < FEWEST_SLICES:
+        problems.append(("few_slices", f"{name} has {image.GetSize()[2]} slices; at least {FEWEST_SLICES} are needed"))
+    return problems
+
+
+def _label(case: Case, data: DataConfig, problems: list[tuple[str, str]]) -> sitk.Image | None:
+    if case.label is None or not case.label.is_file():
+        problems.append(
+            ("no_annotation", "there is no label file" if case.label is None else f"{case.label} does not exist")
+        )
+        return None
+    try:
+        label = read_label(case, data)
+    except LiverTumorSegError as error:
+        code = "label_values" if "segments" in str(error) else "unreadable_label"
+        problems.append((code, str(error).removeprefix(f"Case {case.name}: ").rstrip(".")))
+        return None
+    if label.GetDimension() != 3 or label.GetNumberOfComponentsPerPixel() != 1:
+        problems.append(("not_3d", f"{case.label.name} has the shape {label.GetSize()}; a 3D labelmap is needed"))
+        return None
+    return label
+
+
+def _grid_problems(image: sitk.Image, reference: sitk.Image, name: str, what: str) -> list[tuple[str, str]]:
+    if image.GetSize() != reference.GetSize():
+        return [(f"{what}_size", f"{name} has the size {image.GetSize()}, the image {reference.GetSize()}")]
+    corners = np.vstack([np.zeros(3), np.asarray(reference.GetSize(), float) - 1, np.eye(3)])
+    distance = np.abs(Grid.of(image).point_mm(corners) - Grid.of(reference).point_mm(corners)).max()
+    if distance > GRID_TOLERANCE_MM:
+        return [(f"{what}_geometry", f"the voxels of {name} lie up to {distance:.3g} mm off those of the image")]
+    return []
+
+
+def _values(array: np.ndarray) -> list[float]:
+    if array.dtype == np.uint8:
+        return [float(value) for value in np.flatnonzero(np.bincount(array.ravel(), minlength=256))]
+    return [float(value) for value in np.unique(array)[:50]]
+
+
+def _name(path: Path | None) -> str:
+    return path.name if path is not None else "the label"
