@@ -239,7 +239,7 @@ class Config(Section):
         return [
             (
                 len(sampling.patch_size) != network.dims or min(sampling.patch_size) < 1,
-                f"sampling.patch_size {list(sampling.patch_size)} must be {network.dims} numbers above 0 (network.dims)",
+                f"patch_size {list(sampling.patch_size)} must be {network.dims} numbers above 0 (network.dims)",
             ),
             (
                 (sampling.kind == "slices") != (network.dims == 2),
@@ -270,14 +270,27 @@ class Config(Section):
 
 
 def load_config(path: Path, overrides: dict[str, Any] | None = None) -> Config:
-    """Read a recipe; `overrides` maps "section.key" to a value.
+    """Read a recipe; `overrides` maps "section.key" to a value. A line `base: OTHER.yaml` lays it over another recipe.
 
     Raises
     ------
     UsageError
         If the file cannot be read, a key is unknown or a value is out of range: one readable sentence for each.
     """
-    path = Path(path)
+    content = _read(Path(path))
+    for key, value in (overrides or {}).items():
+        *sections, name = key.split(".")
+        target = content
+        for section in sections:
+            target = target.setdefault(section, {})
+            if not isinstance(target, dict):
+                raise UsageError(f"--{key}: {section} is a single value in {path.name}, not a section.")
+        target[name] = value
+    return parse_config(content, Path(path).name)
+
+
+def _read(path: Path, named_by: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """Return the content of a recipe, laid over that of its `base` where it names one."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -288,15 +301,21 @@ def load_config(path: Path, overrides: dict[str, Any] | None = None) -> Config:
         raise UsageError(f"The recipe {path} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise UsageError(f"The recipe {path} must hold names and values, such as id: my-model.")
-    for key, value in (overrides or {}).items():
-        *sections, name = key.split(".")
-        target = content
-        for section in sections:
-            target = target.setdefault(section, {})
-            if not isinstance(target, dict):
-                raise UsageError(f"--{key}: {section} is a single value in {path.name}, not a section.")
-        target[name] = value
-    return parse_config(content, path.name)
+    base = content.pop("base", None)
+    if base is None:
+        return content
+    if path in named_by:
+        raise UsageError(f"The recipe {path} is, through base, its own base: remove that line.")
+    return _laid_over(_read(path.parent / str(base), (*named_by, path)), content)
+
+
+def _laid_over(base: dict[str, Any], content: dict[str, Any]) -> dict[str, Any]:
+    """Return `base` with the values of `content`; sections are joined, everything else is replaced."""
+    joined = dict(base)
+    for key, value in content.items():
+        old = joined.get(key)
+        joined[key] = _laid_over(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return joined
 
 
 def parse_config(content: dict[str, Any], source: str) -> Config:
