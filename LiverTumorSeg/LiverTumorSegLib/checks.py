@@ -48,7 +48,7 @@ def check_image(image: sitk.Image, modality: str | None = None) -> list[Finding]
             Finding(
                 "modality",
                 "error",
-                f"The modality of the image is {modality}, but the network was trained on CT only. Choose a CT series.",
+                f"The image modality is {modality}, but the network was trained on CT only. Choose a CT series.",
                 overridable=True,
             )
         )

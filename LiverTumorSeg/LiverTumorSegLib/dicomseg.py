@@ -88,7 +88,8 @@ def write_dicom_seg(
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"No DICOM SEG can be made for the series of {dicom_files[0]}: {error}. Choose .seg.nrrd or .nii.gz."
+            f"No DICOM SEG can be made for the series of {dicom_files[0]}: {str(error).rstrip('.')}. "
+            "Choose .seg.nrrd or .nii.gz."
         ) from error
     _write_atomically(path, segmentation)
 

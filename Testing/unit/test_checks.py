@@ -175,7 +175,7 @@ def test_an_empty_image(ct):
 def test_modality(ct):
     assert codes(ct, "MR") == {"modality": "error"}
     with pytest.raises(
-        InputError, match=r"The modality of the image is MR, but .* CT only\. Choose a CT series\. Use --force"
+        InputError, match=r"The image modality is MR, but .* CT only\. Choose a CT series\. Use --force"
     ):
         refuse(check_image(ct, "MR"))
     refuse(check_image(ct, "MR"), force=True)
