@@ -74,7 +74,8 @@ def prepare(group: str) -> None:
     if not _python_works():
         _create()
     python = str(environment_python())
-    pip = [python, "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off"]
+    # Compiling every module at once would take longer than the rest: Python does it for those that are used.
+    pip = [python, "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off", "--no-compile"]
     lock = lock_file(group)
     run_step(f"installing the {group} packages", [*pip, "--require-hashes", "--no-deps", "-r", str(lock)], _log())
     if not any(_site_packages().glob("torch-*.dist-info")):

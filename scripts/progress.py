@@ -13,7 +13,7 @@ from pathlib import Path
 QUIET_INTERVAL_S = 15.0
 """How often a line is printed where the output is not a terminal."""
 
-TELLING = ("Collecting ", "Downloading ", "Installing ", "Preparing ")
+TELLING = ("Collecting ", "Processing ", "Downloading ", "Installing ", "Preparing ")
 """How the lines of pip begin that tell a reader what is going on."""
 
 
@@ -38,7 +38,7 @@ def run_step(title: str, command: list[str], log: Path | None) -> None:
     packages = 0
     shown, words = start, ""
     for line in _output(command, lines):
-        packages += bool(line and line.startswith("Collecting "))
+        packages += bool(line and line.startswith(("Collecting ", "Processing ")))
         now = time.monotonic()
         if line and line.startswith(TELLING):
             words = line
@@ -93,7 +93,7 @@ def _output(command: list[str], lines: list[str]):
 def _show(title: str, packages: int, words: str, seconds: float | None) -> None:
     count = f" {packages} packages," if packages else ""
     clock = f" ({seconds:.0f} s)" if seconds is not None else ""
-    words = re.sub(r"\S*://\S+", "", words)  # addresses say nothing to a reader and make the line too long
+    words = re.sub(r"\S*/(\S*)", r"\1", words)  # addresses and folders make the line too long
     text = f"setup: {title}:{count} {words.strip()[:50]}{clock}"
     if sys.stdout.isatty():
         print(f"\r\033[K{text}", end="", flush=True)
