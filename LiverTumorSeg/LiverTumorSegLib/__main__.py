@@ -88,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--format", default="seg.nrrd", choices=("seg.nrrd", "nii.gz"), help="of the segmentation")
     parser.add_argument("--dicom-seg", action="store_true", help="also write NAME.seg.dcm (DICOM input)")
     parser.add_argument("--probabilities", action="store_true", help="also write NAME.tumor-probability.nrrd")
+    parser.add_argument("--maps", action="store_true", help="also write NAME.uncertainty.nrrd and NAME.attention.nrrd")
     parser.add_argument("--force", action="store_true", help="segment in spite of findings that may be passed over")
     parser.add_argument("--json-progress", action="store_true", help="one JSON object a line on standard output")
     parser.add_argument("--debug", action="store_true", help="show the trace of an error")
@@ -135,7 +136,13 @@ def _segmenter(options: argparse.Namespace) -> Segmenter:
     if options.smallest_lesion_mm3 is not None:
         cleaning["smallest_lesion_mm3"] = options.smallest_lesion_mm3
     return Segmenter(
-        bundles, localiser, options.device, options.quality, options.threshold, Postprocessing(**cleaning)
+        bundles,
+        localiser,
+        options.device,
+        options.quality,
+        options.threshold,
+        Postprocessing(**cleaning),
+        options.maps,
     )
 
 
@@ -195,6 +202,8 @@ def _write(
             sitk.WriteImage(
                 result.tumor_probability, str(private / f"{name}.tumor-probability.nrrd"), useCompression=True
             )
+        for kind, image in result.maps.items():
+            sitk.WriteImage(image, str(private / f"{name}.{kind}.nrrd"), useCompression=True)
         if options.dicom_seg:
             from .dicomseg import write_dicom_seg
 
@@ -217,6 +226,8 @@ def _write(
         "lesions": "lesions.csv",
         "picture": "png",
         "probabilities": "tumor-probability.nrrd",
+        "uncertainty": "uncertainty.nrrd",
+        "attention": "attention.nrrd",
         "dicom_seg": "seg.dcm",
     }
     return {

@@ -20,6 +20,7 @@ from .findings import Finding, refuse
 from .labels import LIVER, TUMOR
 from .lesions import Lesion, measure_lesions
 from .localise import Location, judge
+from .maps import attention, uncertainty
 from .network import UNet, to_device
 from .postprocess import Postprocessing, liver_and_tumor
 from .preprocess import Grid, bounding_box, canonical_grid, normalise, resample
@@ -41,6 +42,8 @@ class Result:
         Names of the values 1..n.
     tumor_probability : sitk.Image or None
         uint8, 255 times the probability, on the part of the input's grid that holds the liver.
+    maps : dict of str to sitk.Image
+        "uncertainty" and "attention" on the same part, uint8, when asked for.
     lesions : tuple of Lesion
         Largest first.
     findings : tuple of Finding
@@ -56,6 +59,7 @@ class Result:
     labelmap: sitk.Image
     labels: tuple[str, ...]
     tumor_probability: sitk.Image | None
+    maps: dict[str, sitk.Image]
     lesions: tuple[Lesion, ...]
     findings: tuple[Finding, ...]
     seconds: dict[str, float]
@@ -72,11 +76,15 @@ class _Run:
     findings: list[Finding] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     device: str = "none"
+    maps: dict[str, sitk.Image] = field(default_factory=dict)
 
     def tell(self, fraction: float, words: str) -> None:
         if self.cancelled():
             raise CancelledError("Cancelled; nothing was written.")
         self.progress(fraction, words)
+
+    def out_of_memory(self, sentence: str) -> None:
+        self.findings.append(Finding("memory", "info", sentence))
 
     @contextmanager
     def stage(self, name: str):  # type: ignore[no-untyped-def]  # the context manager of one timing
@@ -102,6 +110,8 @@ class Segmenter:
         Tumour probability from which a voxel is tumour, 0..1; the bundle's when None.
     postprocessing : Postprocessing, optional
         Opening, closing, smallest lesion.
+    maps : bool
+        Also make maps of uncertainty and attention.
 
     Raises
     ------
@@ -117,6 +127,7 @@ class Segmenter:
         quality: str = "standard",
         threshold: float | None = None,
         postprocessing: Postprocessing | None = None,
+        maps: bool = False,
     ) -> None:
         self.bundles = [bundles] if isinstance(bundles, Bundle) else list(bundles)
         if quality not in QUALITIES:
@@ -126,7 +137,7 @@ class Segmenter:
         _check_together(self.bundles, localiser)
         self.localiser, self.quality = localiser, quality
         self.threshold = float(np.mean([b.tumor_threshold for b in self.bundles])) if threshold is None else threshold
-        self.postprocessing = postprocessing or Postprocessing()
+        self.postprocessing, self.maps = postprocessing or Postprocessing(), maps
         self.device, self.device_note = choose_device(device)
         self._networks: dict[str, UNet] = {}
 
@@ -186,6 +197,7 @@ class Segmenter:
             labelmap,
             self.bundles[0].labels,
             probability,
+            run.maps,
             lesions,
             tuple(run.findings),
             {name: round(value, 3) for name, value in run.seconds.items()},
@@ -244,6 +256,8 @@ class Segmenter:
             total = probabilities.astype(np.uint16) if total is None else total + probabilities
         assert total is not None  # there is at least one bundle
         mean = (total // len(self.bundles)).astype(np.uint8)
+        if self.maps:
+            run.maps["uncertainty"] = part.image(uncertainty(mean))
         run.tell(0.87, "Cleaning up")
         with run.stage("postprocess"):
             if self.bundles[0].task != "liver-tumor":
@@ -268,16 +282,21 @@ class Segmenter:
         """Return uint8 (classes - 1, z, y, x) on the native part."""
         grid = canonical_grid(box, bundle.spacing_mm if bundle.resize is None else _spacing_for(box, bundle.resize))
         with run.stage("resample"):
-            arrays = [
-                normalise(sitk.GetArrayViewFromImage(resample(channel, grid)), bundle.intensity)
-                for channel in channels
-            ]
+            array = np.stack(
+                [
+                    normalise(sitk.GetArrayViewFromImage(resample(channel, grid)), bundle.intensity)
+                    for channel in channels
+                ]
+            )
         overlap, flips = QUALITIES[self.quality]
         plan = TilePlan(bundle.patch_size, overlap, tuple(flip_sets(flips)))
         with run.stage("network"):
-            probabilities = self._predict(
-                bundle, np.stack(arrays), plan, run, low, high, "Segmenting liver and tumour"
-            )
+            probabilities = self._predict(bundle, array, plan, run, low, high, "Segmenting liver and tumour")
+        if self.maps and "attention" not in run.maps and bundle.network["attention"] != "none":
+            with run.stage("attention"):
+                run.maps["attention"] = resample(
+                    grid.image(self._attention(bundle, array, plan, run)), part, outside=0
+                )
         with run.stage("back to native"):
             return np.stack([sitk.GetArrayFromImage(resample(grid.image(p), part, outside=0)) for p in probabilities])
 
@@ -296,12 +315,15 @@ class Segmenter:
                 run.cancelled,
             )
 
-        def told(sentence: str) -> None:
-            run.findings.append(Finding("memory", "info", sentence))
-
-        probabilities, rung = climb(self.device, work, told)
+        probabilities, rung = climb(self.device, work, run.out_of_memory)
         run.device = rung.name
         return probabilities
+
+    def _attention(self, bundle: Bundle, array: np.ndarray, plan: TilePlan, run: _Run) -> np.ndarray:
+        def work(rung: Rung) -> np.ndarray:
+            return attention(self._network(bundle, rung.network), array, plan, rung.network, run.cancelled)
+
+        return climb(self.device, work, run.out_of_memory)[0]
 
     def _network(self, bundle: Bundle, device: torch.device) -> UNet:
         key = f"{bundle.sha256 or id(bundle)} {device}"

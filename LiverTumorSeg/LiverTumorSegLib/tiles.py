@@ -100,18 +100,60 @@ def predict_probabilities(
     NonFiniteOutputError
         When a network returns NaN or infinity.
     """
-    accumulator = accumulator or device
+    total = blend(
+        array,
+        plan,
+        networks[0].arguments["classes"],
+        lambda tile: _tile_probability(networks, tile, plan.flips, device),
+        accumulator or device,
+        progress,
+        cancelled,
+    )[1:]
+    if not bool(torch.isfinite(total).all()):
+        raise NonFiniteOutputError(
+            "The network's output is not finite (NaN or infinity), so no segmentation was made: "
+            "try --device cpu, or another model."
+        )
+    return (total * 255).round_().to(torch.uint8).cpu().numpy()
+
+
+def blend(
+    array: np.ndarray,
+    plan: TilePlan,
+    values: int,
+    compute: Callable[[Tensor], Tensor],
+    accumulator: torch.device,
+    progress: Progress | None = None,
+    cancelled: Cancelled | None = None,
+) -> Tensor:
+    """Return `compute` of overlapping tiles, blended to the whole.
+
+    Parameters
+    ----------
+    array : ndarray
+        (channels, z, y, x).
+    plan : TilePlan
+        How it is cut.
+    values : int
+        Values that `compute` gives for each voxel.
+    compute : callable
+        From a tile (channels, z, y, x) to (values, z, y, x).
+    accumulator : torch.device
+        Where the tiles are summed.
+    progress, cancelled : callable
+        As in `predict_probabilities`.
+
+    Returns
+    -------
+    Tensor
+        float32 (values, z, y, x) on `accumulator`.
+    """
     spatial = array.shape[1:]
+    # A 2D network sees one axial slice at a time.
     tile = plan.patch_size if len(plan.patch_size) == 3 else (1, *plan.patch_size)
-    # A tile never exceeds the array: the network pads what it needs itself.
-    tile = tuple(
-        min(t, n) if axis == 0 and len(plan.patch_size) == 2 else t
-        for axis, (t, n) in enumerate(zip(tile, spatial, strict=True))
-    )
     padded = tuple(max(t, n) for t, n in zip(tile, spatial, strict=True))
     source = torch.from_numpy(_pad(array, padded))
-    classes = networks[0].arguments["classes"]
-    total = torch.zeros((classes, *padded), device=accumulator)
+    total = torch.zeros((values, *padded), device=accumulator)
     weight_sum = torch.zeros(padded, device=accumulator)
     weights = blending_weights(tile).to(accumulator)
     places = list(itertools.product(*[tile_starts(n, t, plan.overlap) for n, t in zip(padded, tile, strict=True)]))
@@ -122,18 +164,11 @@ def predict_probabilities(
             progress((number - 1) / len(places), f"tile {number} of {len(places)}")
         window = tuple(slice(s, s + t) for s, t in zip(start, tile, strict=True))
         every_channel = (slice(None), *window)
-        probability = _tile_probability(networks, source[every_channel], plan.flips, device)
-        total[every_channel] += probability.to(accumulator) * weights
+        total[every_channel] += compute(source[every_channel]).to(accumulator) * weights
         weight_sum[window] += weights
     inside = tuple(slice(0, n) for n in spatial)
-    foreground = (slice(1, None), *inside)
-    total = total[foreground] / weight_sum[inside]
-    if not bool(torch.isfinite(total).all()):
-        raise NonFiniteOutputError(
-            "The network's output is not finite (NaN or infinity), so no segmentation was made: "
-            "try --device cpu, or another model."
-        )
-    return (total * 255).round_().to(torch.uint8).cpu().numpy()
+    everything = (slice(None), *inside)
+    return total[everything] / weight_sum[inside]
 
 
 def _pad(array: np.ndarray, size: tuple[int, ...]) -> np.ndarray:

@@ -11,6 +11,7 @@ from LiverTumorSegLib import devices, tiles
 from LiverTumorSegLib.devices import Rung, choose_device, climb
 from LiverTumorSegLib.errors import CancelledError, InputError, ModelError, OutOfMemoryError, UsageError
 from LiverTumorSegLib.inference import QUALITIES, Segmenter
+from LiverTumorSegLib.network import UNet
 
 
 @pytest.fixture
@@ -87,6 +88,28 @@ def test_without_a_localiser_the_whole_scan_is_searched(density_bundles, make_ph
     image, labels, _ = make_phantom()
     found = labels_of(Segmenter(density_bundles[0], device="cpu").segment(image))
     assert 2 * ((found > 0) & (labels > 0)).sum() / ((found > 0).sum() + (labels > 0).sum()) > 0.97
+
+
+def test_maps_show_attention_and_are_unsure_at_borders_only(density_bundles, make_phantom):
+    image, labels, _ = make_phantom()
+    fine, localiser = density_bundles
+    network = UNet(**fine.network | {"attention": "gate"})
+    state = network.state_dict()
+    state.update(fine.weights)
+    state["decoder.0.attention.psi.bias"].fill_(-200.0)  # a gate that is shut everywhere
+    shut = dataclasses.replace(fine, network=network.arguments, weights=state, sha256="shut")
+    maps = Segmenter([fine, shut], localiser, device="cpu", maps=True).segment(image).maps
+    assert sitk.GetArrayViewFromImage(maps["attention"]).max() == 0
+    maps = Segmenter(fine, localiser, device="cpu", maps=True).segment(image).maps
+    assert set(maps) == {"uncertainty"}
+    unsure = sitk.GetArrayFromImage(
+        sitk.Resample(maps["uncertainty"], image, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
+    )
+    from scipy import ndimage
+
+    inner = ndimage.binary_erosion(labels == 1, iterations=4)
+    border = ndimage.binary_dilation(labels == 2) & ~ndimage.binary_erosion(labels == 2)
+    assert unsure[inner].mean() < 30 < unsure[border].mean()
 
 
 def test_models_with_other_labels_are_not_averaged(density_bundles):
