@@ -44,7 +44,9 @@ def write_metrics_csv(path: Path, evaluation: Evaluation) -> None:
             for name, region in case.regions.items():
                 figures = ["" if region.values[key] is None else f"{region.values[key]:.6g}" for key in keys]
                 penalised = "yes" if region.penalised else "no"
-                writer.writerow([_cell(case.name), case.status, name, *figures, penalised, "; ".join(case.notes)])
+                writer.writerow(
+                    [spreadsheet_cell(case.name), case.status, name, *figures, penalised, "; ".join(case.notes)]
+                )
 
 
 def write_lesions_csv(path: Path, evaluation: Evaluation) -> None:
@@ -72,7 +74,7 @@ def write_lesions_csv(path: Path, evaluation: Evaluation) -> None:
                     verdicts = [words[lesion.found[rule]] for rule in ("lits", "iou_half", "any_overlap")]
                     writer.writerow(
                         [
-                            _cell(case.name),
+                            spreadsheet_cell(case.name),
                             name,
                             lesion.side,
                             lesion.number,
@@ -97,6 +99,6 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _cell(text: str) -> str:
+def spreadsheet_cell(text: str) -> str:
     """Return text that a spreadsheet does not take for a formula."""
     return f"'{text}" if text[:1] in "=+-@" else text

@@ -19,6 +19,8 @@ SMALLEST_TARGET_MM = 10.0
 PARTIAL = -0.30
 PROGRESSION = 0.20
 PROGRESSION_MM = 5.0
+_NO_GROWTH = 0.05
+"""Below this change of the volume a doubling time is noise."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Change:
     volume_change, diameter_change : float or None
         Last against first scan, as a share; None for new lesions.
     doubling_days : float or None
-        Volume doubling time (negative: halving), between first and last date; None without dates or change.
+        Volume doubling time (negative: halving), between first and last date; None without dates or below 5 % change.
     target : bool
         Whether it holds a target lesion.
     """
@@ -158,7 +160,7 @@ def _doubling(points: list[TimePoint], volumes: tuple[float, ...]) -> float | No
     if first is None or last is None or last <= first or not volumes[0] or not volumes[-1]:
         return None
     growth = math.log(volumes[-1] / volumes[0])
-    return None if abs(growth) < 1e-6 else (last - first).days * math.log(2.0) / growth
+    return None if abs(growth) < _NO_GROWTH else (last - first).days * math.log(2.0) / growth
 
 
 def _assess(
@@ -166,8 +168,8 @@ def _assess(
 ) -> Assessment:
     new = tuple(track.number for track in tracks if track.seen(scan) and min(track.parts) == scan)
     new_words = (
-        f" {len(new)} lesion{'' if len(new) == 1 else 's'} without a partner in the earlier scans: if a reader confirms "
-        "a new lesion, that alone would be progressive disease."
+        f" {len(new)} lesion{'' if len(new) == 1 else 's'} without a partner in the earlier scans: if a reader "
+        "confirms a new lesion, that alone would be progressive disease."
         if new
         else ""
     )

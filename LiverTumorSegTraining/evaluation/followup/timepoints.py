@@ -9,7 +9,6 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
-
 from LiverTumorSegLib.errors import InputError
 from LiverTumorSegLib.labels import IGNORE, LIVER, TUMOR
 from LiverTumorSegLib.lesions import Lesion, label_lesions, measure_lesions
@@ -40,7 +39,9 @@ class TimePoint:
 
     def __post_init__(self) -> None:
         if not np.any(np.isin(self.labels, (LIVER.value, TUMOR.value))):
-            raise InputError(f"{self.name}: the segmentation holds neither liver nor tumour, so there is nothing to follow.")
+            raise InputError(
+                f"{self.name}: the segmentation holds neither liver nor tumour, so there is nothing to follow."
+            )
 
     @property
     def labels(self) -> npt.NDArray[np.uint8]:

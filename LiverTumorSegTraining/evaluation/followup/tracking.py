@@ -71,7 +71,9 @@ def follow(points: list[TimePoint], alignments: list[Alignment]) -> list[Track]:
     return tracks
 
 
-def pair_lesions(earlier: list[Points], later: list[Points]) -> tuple[list[tuple[int, int]], dict[tuple[int, int], float]]:
+def pair_lesions(
+    earlier: list[Points], later: list[Points]
+) -> tuple[list[tuple[int, int]], dict[tuple[int, int], float]]:
     """Return the links between two sets of lesions in one coordinate system, and how well each is supported.
 
     Every lesion gets at most one partner by assignment. A later lesion without a partner that lies in an earlier one
@@ -106,7 +108,9 @@ def pair_lesions(earlier: list[Points], later: list[Points]) -> tuple[list[tuple
             if containment >= _CLEAR_OVERLAP:
                 # Containment settles most; among equals the centre that is nearer wins.
                 score[row, column] = 0.5 + 0.4 * containment + 0.1 / (1.0 + _centre_distance(first, second))
-            elif gap <= _GAP_MM and _centre_distance(first, second) <= _CENTRE_MM + abs(_radius(first) - _radius(second)):
+            elif gap <= _GAP_MM and _centre_distance(first, second) <= _CENTRE_MM + abs(
+                _radius(first) - _radius(second)
+            ):
                 score[row, column] = 0.5 * (1.0 - gap / (2.0 * _GAP_MM))
     rows, columns = linear_sum_assignment(score, maximize=True)
     links = [(int(row), int(column)) for row, column in zip(rows, columns, strict=True) if score[row, column] > 0]
@@ -120,7 +124,9 @@ def pair_lesions(earlier: list[Points], later: list[Points]) -> tuple[list[tuple
         if inside_later[row, column] >= _INSIDE:
             links.append((row, column))
     certainty = {
-        (row, column): float(max(inside_earlier[row, column], inside_later[row, column], min(score[row, column], 0.49)))
+        (row, column): float(
+            max(inside_earlier[row, column], inside_later[row, column], min(score[row, column], 0.49))
+        )
         for row, column in links
     }
     return links, certainty
