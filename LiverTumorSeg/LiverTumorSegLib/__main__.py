@@ -32,12 +32,13 @@ from .errors import (
 )
 from .findings import refuse
 from .imageio import CaseImage, read_case, write_segmentation
-from .inference import QUALITIES, Result, Segmenter
+from .inference import QUALITIES, Segmenter
 from .labels import label_table
 from .messages import BarMessages, JsonMessages, Messages
 from .models import FINE, LOCALISER, models_folder
 from .postprocess import Postprocessing
 from .report import build_report, write_case_picture, write_lesions_csv, write_report_json
+from .result import Result
 
 
 def main(arguments: list[str] | None = None) -> int:

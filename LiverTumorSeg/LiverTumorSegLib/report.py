@@ -20,7 +20,7 @@ from .picture import volumes_ml, write_case_picture
 
 if TYPE_CHECKING:
     from .imageio import CaseImage
-    from .inference import Result
+    from .result import Result
 
 __all__ = ["build_report", "peak_rss_mb", "write_case_picture", "write_lesions_csv", "write_report_json"]
 
