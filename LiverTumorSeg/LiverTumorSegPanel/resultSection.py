@@ -144,16 +144,18 @@ def _volumesText(node) -> str:
     liver, tumor, lesions = volumes.get("liver", 0.0), volumes.get("tumor", 0.0), len(lesionsOf(node))
     if liver == 0:
         return _("No liver was found.")
-    share = f", {100 * tumor / liver:.1f} %" if tumor else ""
     model, quality, device, seconds = (
         node.GetAttribute(PREFIX + key) or "?" for key in ("Model", "Quality", "Device", "Seconds")
     )
     origin = _("{model}, {quality} quality, computed on {device} in {seconds}").format(
         model=model, quality=quality, device=device, seconds=durationText(float(seconds)) if seconds != "?" else "?"
     )
-    words = _("<b>Liver {liver:.0f} ml</b> with its tumours, <b>tumour {tumor:.1f} ml</b> ({count}{share})")
-    count = _("1 lesion") if lesions == 1 else _("{number} lesions").format(number=lesions)
-    figures = words.format(liver=liver, tumor=tumor, count=count, share=share)
+    if lesions == 0:
+        figures = _("<b>Liver {liver:.0f} ml</b>, no tumour found").format(liver=liver)
+    else:
+        words = _("<b>Liver {liver:.0f} ml</b> with its tumours, <b>tumour {tumor:.1f} ml</b> ({count}, {share:.1f} %)")
+        count = _("1 lesion") if lesions == 1 else _("{number} lesions").format(number=lesions)
+        figures = words.format(liver=liver, tumor=tumor, count=count, share=100 * tumor / liver)
     return f'{figures}<br><span style="color:gray">{escape(origin)}</span>'
 
 

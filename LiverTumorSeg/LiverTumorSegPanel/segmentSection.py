@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import qt
 import slicer
 from slicer.i18n import tr as _
 
@@ -196,5 +197,5 @@ class SegmentSection:
         text = "\n".join(run.process.log)
         if text != self._ui.logText.plainText:
             self._ui.logText.plainText = text
-            bar = self._ui.logText.verticalScrollBar()
-            bar.setValue(bar.maximum)
+            self._ui.logText.moveCursor(qt.QTextCursor.End)
+            self._ui.logText.moveCursor(qt.QTextCursor.StartOfLine)

@@ -28,7 +28,7 @@ from .segmentationImport import commitSegmentation, readLabelmap, resultName
 from .volumeExport import exportVolume, fileStem, gridOf
 
 POLL_MS = 100
-CANCEL_PATIENCE_S = 1.2
+CANCEL_PATIENCE_S = 0.7
 """How long a cancelled child may tidy up before it is killed; with the kill, cancel stays under two seconds."""
 
 FORCE_HINT = "Use --force (in Slicer: Segment anyway) to segment it nevertheless."

@@ -100,6 +100,12 @@ class Application:
     def connect(self, signal, function):
         self.connections.append((signal, function))
 
+    def moduleManager(self):
+        return self  # whose only use is `connect`
+
+    def disconnect(self, signal, function):
+        self.connections.remove((signal, function))
+
     def pauseRender(self):
         return None
 

@@ -74,7 +74,8 @@ class Panel:
         while not condition():
             self.app.processEvents()
             time.sleep(0.02)
-            assert time.monotonic() < deadline, f"waited too long; status: {self.ui.statusLabel.text}"
+            said = f"{self.ui.statusLabel.text}\n{self.ui.findingsLabel.text}\n{self.ui.logText.plainText}"
+            assert time.monotonic() < deadline, f"waited too long; the panel says: {said}"
 
     def close(self):
         self.widget.cleanup()

@@ -34,7 +34,7 @@ class PythonQtMixin:
     def __setattr__(self, name, value):
         qtName = ALIASES.get(name, name)
         if self.metaObject().indexOfProperty(qtName) >= 0:
-            if not self.setProperty(qtName, value):
+            if not self.setProperty(qtName, list(value) if isinstance(value, tuple) else value):
                 raise AttributeError(f"{type(self).__name__}.{name} cannot be set to {value!r}")
         elif name.startswith("_") or name in self.__dict__ or _declares(type(self), name):
             super().__setattr__(name, value)
@@ -98,6 +98,9 @@ class QSettings:
     """Settings of one test process, apart from the user's."""
 
     values: ClassVar[dict] = {}
+
+    def contains(self, key):
+        return key in self.values
 
     def value(self, key, default=None):
         return self.values.get(key, default)
