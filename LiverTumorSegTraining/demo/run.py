@@ -111,8 +111,8 @@ def dice(first: np.ndarray, second: np.ndarray) -> float:
 def _compared(case: SegmentedSample) -> ReportCase:
     """Return the case with its agreement with the sample's own labels."""
     labelmap, values = read_segmentation(case.segmentation)
-    found = sitk.GetArrayViewFromImage(labelmap)
-    reference = sitk.GetArrayViewFromImage(sitk.ReadImage(str(case.reference)))
+    found = sitk.GetArrayFromImage(labelmap)
+    reference = sitk.GetArrayFromImage(sitk.ReadImage(str(case.reference)))
     tumor = found == values.get(TUMOR.name, TUMOR.value)
     organ = tumor | (found == values.get(LIVER.name, LIVER.value))
     agreement = {"Liver Dice": dice(organ, np.isin(reference, case.sample.liver_values))}
