@@ -148,7 +148,8 @@ def _prepared(case: Case, arrays: Arrays) -> PreparedCase:
 
 
 def _arrays(case: Case, config: Config) -> Arrays:
-    channels, label = read_channels(case, config.data.channels), read_label(case, config.data)
+    channels = read_channels(case, config.data.channels)
+    label = read_label(case, config.data, channels[0])
     if not on_one_grid(channels[0], label):
         raise InputError(f"Case {case.name}: image and label do not lie on the same grid; correct the label file.")
     target = _target_grid(channels[0], label, config)

@@ -54,8 +54,11 @@ def read_image(path: Path, case_name: str) -> sitk.Image:
         raise InputError(f"Case {case_name}: {path} cannot be read; it is damaged or no image.") from error
 
 
-def read_label(case: Case, data: DataConfig) -> sitk.Image:
+def read_label(case: Case, data: DataConfig, reference: sitk.Image | None = None) -> sitk.Image:
     """Return the label image, values as stored in the file; a .seg.nrrd by the names of its segments.
+
+    Slicer writes only the part of the grid that its segments fill: with `reference` (the image) it is put back onto
+    the whole grid, if the voxels coincide.
 
     Raises
     ------
@@ -66,7 +69,7 @@ def read_label(case: Case, data: DataConfig) -> sitk.Image:
         raise InputError(f"Case {case.name} has no annotation.")
     if not case.label.name.lower().endswith(".seg.nrrd"):
         return read_image(case.label, case.name)
-    from LiverTumorSegLib.imageio import read_segmentation
+    from LiverTumorSegLib.segfile import onto_grid, read_segmentation
 
     image, names = read_segmentation(case.label)
     wanted = {name.lower(): value for value, name in enumerate(data.labels, 1)}
@@ -82,7 +85,17 @@ def read_label(case: Case, data: DataConfig) -> sitk.Image:
         values[array == value] = wanted[name.lower()]
     named = sitk.GetImageFromArray(values)
     named.CopyInformation(image)
+    if reference is not None and _voxels_coincide(named, reference):
+        return onto_grid(named, reference)
     return named
+
+
+def _voxels_coincide(part: sitk.Image, whole: sitk.Image) -> bool:
+    """Return whether the voxels of one grid are voxels of another, to a thousandth of a voxel."""
+    corners = np.vstack([np.zeros(3), np.asarray(part.GetSize(), float) - 1, np.eye(3)])
+    index = Grid.of(whole).index(Grid.of(part).point_mm(corners))
+    steps = index[2:] - index[0]
+    return np.allclose(index, np.round(index), atol=1e-3) and np.allclose(steps, np.eye(3), atol=1e-3)
 
 
 def on_one_grid(first: sitk.Image, second: sitk.Image) -> bool:

@@ -103,7 +103,7 @@ def _whole_scans(bundle: Bundle, config: Config) -> Callable[[PreparedCase], Seg
 
     def segment(prepared: PreparedCase) -> Segmented:
         images = read_channels(prepared.case, config.data.channels)
-        label = sitk.GetArrayFromImage(sitk.Cast(read_label(prepared.case, config.data), sitk.sitkUInt8))
+        label = sitk.GetArrayFromImage(sitk.Cast(read_label(prepared.case, config.data, images[0]), sitk.sitkUInt8))
         result = segmenter.segment(images, force=True)
         reference = as_classes(label, config.data)
         if config.task == "localiser":

@@ -22,8 +22,8 @@ from LiverTumorSegTraining.layouts.brats import matches as is_brats
 from LiverTumorSegTraining.layouts.msd import read_description
 from LiverTumorSegTraining.verify_case import CaseFacts, case_facts
 
-VERSION = 1
-MOST_IN_AIR = 0.5
+VERSION = 2
+MOST_IN_AIR = 0.2
 CODES = {
     "missing_image": "an image file does not exist",
     "unreadable_image": "an image file is damaged or no image",

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from LiverTumorSegLib.errors import LiverTumorSegError
+from LiverTumorSegLib.errors import InputError, LiverTumorSegError
+from LiverTumorSegLib.headers import verify_gzip
 from LiverTumorSegLib.labels import IGNORE
 from LiverTumorSegLib.preprocess import Grid
 
@@ -55,7 +56,7 @@ def case_facts(case: Case, data: DataConfig) -> CaseFacts:
     content = digest.hexdigest() if images else ""
     for image, path in zip(images[1:], case.images[1:], strict=False):
         problems += _grid_problems(image, images[0], path.name, "channel")
-    label = _label(case, data, problems)
+    label = _label(case, data, images[0] if images else None, problems)
     if label is None:
         return CaseFacts(problems, [], content)
     values = sitk.GetArrayViewFromImage(label)
@@ -77,15 +78,16 @@ def _image(path: Path, name: str, problems: list[tuple[str, str]]) -> sitk.Image
         problems.append(("missing_image", f"the image {path.name} does not exist"))
         return None
     try:
+        verify_whole(path)
         image = read_image(path, name)
     except LiverTumorSegError:
         problems.append(("unreadable_image", f"{path.name} cannot be read: it is damaged or no image"))
         return None
+    bad = nonfinite_voxels(path, image)
+    if bad:
+        problems.append(("not_finite", f"{path.name} holds {bad} voxels that are NaN or infinity"))
     if image.GetDimension() == 4:
         # Several channels in one file: the geometry is that of the first.
-        array = sitk.GetArrayViewFromImage(image)
-        if not np.isfinite(array).all():
-            problems.append(("not_finite", f"{path.name} holds NaN or infinity"))
         return sitk.Extract(image, [*image.GetSize()[:3], 0], [0, 0, 0, 0])
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
         problems.append(("not_3d", f"{path.name} has the shape {image.GetSize()}; a 3D scalar image is needed"))
@@ -94,12 +96,43 @@ def _image(path: Path, name: str, problems: list[tuple[str, str]]) -> sitk.Image
     return image
 
 
+def verify_whole(path: Path) -> None:
+    """Refuse a file that was cut short: the NIfTI reader would take what is missing as zeros.
+
+    Raises
+    ------
+    InputError
+        When it is incomplete.
+    """
+    if path.name.lower().endswith(".gz"):
+        verify_gzip(path)
+    elif path.name.lower().endswith(".nii"):
+        import nibabel
+
+        try:
+            header = nibabel.load(path).header
+        except (nibabel.filebasedimages.ImageFileError, OSError) as error:
+            raise InputError(f"{path} is no NIfTI file.") from error
+        wanted = int(header["vox_offset"]) + int(np.prod(header.get_data_shape())) * header.get_data_dtype().itemsize
+        if path.stat().st_size < wanted:
+            raise InputError(f"{path} is incomplete: {path.stat().st_size} of {wanted} bytes.")
+
+
+def nonfinite_voxels(path: Path, image: sitk.Image) -> int:
+    """Return how many voxels of an image file are NaN or infinite; the NIfTI reader of ITK turns them into zeros."""
+    array = sitk.GetArrayViewFromImage(image)
+    if array.dtype.kind != "f":
+        return 0
+    if path.name.lower().endswith((".nii", ".nii.gz")):
+        import nibabel
+
+        array = np.asanyarray(nibabel.load(path).dataobj)
+    return int(array.size - np.isfinite(array).sum())
+
+
 def _voxel_problems(image: sitk.Image, name: str) -> list[tuple[str, str]]:
     problems = []
     array = sitk.GetArrayViewFromImage(image)
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        bad = int(array.size - np.isfinite(array).sum())
-        problems.append(("not_finite", f"{name} holds {bad} voxels that are NaN or infinity"))
     if array.min() == array.max():
         problems.append(("constant", f"every voxel of {name} is {array.flat[0]:g}"))
     spacing = tuple(round(value, 4) for value in image.GetSpacing())
@@ -116,14 +149,17 @@ def _voxel_problems(image: sitk.Image, name: str) -> list[tuple[str, str]]:
     return problems
 
 
-def _label(case: Case, data: DataConfig, problems: list[tuple[str, str]]) -> sitk.Image | None:
+def _label(
+    case: Case, data: DataConfig, image: sitk.Image | None, problems: list[tuple[str, str]]
+) -> sitk.Image | None:
     if case.label is None or not case.label.is_file():
         problems.append(
             ("no_annotation", "there is no label file" if case.label is None else f"{case.label} does not exist")
         )
         return None
     try:
-        label = read_label(case, data)
+        verify_whole(case.label)
+        label = read_label(case, data, image)
     except LiverTumorSegError as error:
         code = "label_values" if "segments" in str(error) else "unreadable_label"
         problems.append((code, str(error).removeprefix(f"Case {case.name}: ").rstrip(".")))
