@@ -73,6 +73,6 @@ def _verdictFor(figures: dict, old: list[LesionRecord]) -> str:
     """Return the verdict of the old lesion this one was, if its centre still lies within that lesion's radius."""
     for lesion in old:
         distance = math.dist(figures["centroid_lps_mm"], lesion.figures["centroid_lps_mm"])
-        if distance <= lesion.figures["diameter_mm"] / 2:
+        if distance <= (lesion.figures.get("diameter_mm") or 0.0) / 2:
             return lesion.verdict
     return ""

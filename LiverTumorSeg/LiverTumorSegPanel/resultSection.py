@@ -142,7 +142,7 @@ class ResultSection:
 def _volumesText(node) -> str:
     volumes = volumesOf(node)
     liver, tumor, lesions = volumes.get("liver", 0.0), volumes.get("tumor", 0.0), len(lesionsOf(node))
-    if liver == 0:
+    if liver == 0 and "liver" in volumes:
         return _("No liver was found.")
     model, quality, device, seconds = (
         node.GetAttribute(PREFIX + key) or "?" for key in ("Model", "Quality", "Device", "Seconds")
@@ -150,10 +150,12 @@ def _volumesText(node) -> str:
     origin = _("{model}, {quality} quality, computed on {device} in {seconds}").format(
         model=model, quality=quality, device=device, seconds=durationText(float(seconds)) if seconds != "?" else "?"
     )
-    if lesions == 0:
+    if "liver" not in volumes:  # a model of the reader's own, with classes of its own
+        figures = ", ".join(f"{escape(name)} {volume:.1f} ml" for name, volume in volumes.items())
+    elif lesions == 0:
         figures = _("<b>Liver {liver:.0f} ml</b>, no tumour found").format(liver=liver)
     else:
-        words = _("<b>Liver {liver:.0f} ml</b> with its tumours, <b>tumour {tumor:.1f} ml</b> ({count}, {share:.1f} %)")
+        words = _("<b>Liver {liver:.0f} ml</b> with tumours, <b>tumour {tumor:.1f} ml</b> ({count}, {share:.1f} %)")
         count = _("1 lesion") if lesions == 1 else _("{number} lesions").format(number=lesions)
         figures = words.format(liver=liver, tumor=tumor, count=count, share=100 * tumor / liver)
     return f'{figures}<br><span style="color:gray">{escape(origin)}</span>'
