@@ -24,7 +24,7 @@ CENTRES_PER_LESION = 200
 ORGAN_CENTRES = 20_000
 ANY_FOREGROUND = 254
 """Label value for "some class of the foreground, unknown which"."""
-VERSION = 1
+VERSION = 2
 """Raised when this file prepares differently: older entries of the cache are then not used."""
 
 
@@ -154,8 +154,10 @@ def _arrays(case: Case, config: Config) -> Arrays:
         raise InputError(f"Case {case.name}: image and label do not lie on the same grid; correct the label file.")
     target = _target_grid(channels[0], label, config)
     is_ct = config.preparation.window_hu is not None
-    pixel = sitk.sitkInt16 if is_ct else sitk.sitkFloat32
-    sampled = [sitk.GetArrayFromImage(resample(sitk.Cast(image, pixel), target)) for image in channels]
+    whole = [sitk.Cast(image, sitk.sitkInt16) if is_ct else image for image in channels]
+    sampled = [sitk.GetArrayFromImage(resample(image, target)) for image in whole]
+    if not is_ct:
+        sampled = [array.astype(np.float32) for array in sampled]
     values = np.stack([_without_noise(array, config) for array in sampled])
     classes = _classes(case, label, target, config)
     rng = np.random.default_rng(0)
