@@ -105,6 +105,13 @@ def test_torch_is_pinned_in_one_place():
     assert places == ["requirements/torch.txt"]
 
 
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_every_local_link_of_a_page_leads_somewhere(page):
+    links = re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text(encoding="utf-8"))
+    missing = [link for link in links if "://" not in link and not (ROOT / link).exists()]
+    assert not missing
+
+
 def test_fingerprint_follows_the_lock(bootstrap):
     bootstrap.ENVIRONMENT.mkdir()
     (bootstrap.ENVIRONMENT / "pyvenv.cfg").write_text("version = 3.11.0\n")
