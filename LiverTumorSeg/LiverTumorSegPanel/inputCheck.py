@@ -75,7 +75,8 @@ def _transformFinding(volumeNode) -> PanelFinding | None:
 
 def modalityOf(volumeNode) -> str | None:
     """Return the DICOM modality of a volume ("CT", "MR", ...) when the subject hierarchy knows it."""
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    # Not GetSubjectHierarchyNode(): that adds a node to a scene that has none.
+    hierarchy = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSubjectHierarchyNode")
     item = hierarchy.GetItemByDataNode(volumeNode) if hierarchy else 0
     if not item:
         return None

@@ -196,7 +196,9 @@ def terminologyEntry(label: Label) -> str:
 
 def _placeBeside(volumeNode, node) -> None:
     """Put the segmentation into the CT's study: DICOM export looks for it there."""
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    hierarchy = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSubjectHierarchyNode")
+    if hierarchy is None:
+        return
     volumeItem = hierarchy.GetItemByDataNode(volumeNode)
     item = hierarchy.GetItemByDataNode(node)
     if volumeItem and item:

@@ -2,13 +2,17 @@
 
 import json
 import re
+import subprocess
 import sys
 import types
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from scene_state import addScan
 from slicer_boot import MODULE_FOLDER
+
+HERE = Path(__file__).parent
 
 
 def test_misspelt_signals_and_properties_are_errors(application):
@@ -19,6 +23,20 @@ def test_misspelt_signals_and_properties_are_errors(application):
     for wrong in (lambda: button.connect("clicket()", print), lambda: setattr(button, "enabeld", True)):
         with pytest.raises((ValueError, AttributeError)):
             wrong()
+
+
+def test_panel_brings_no_torch_into_slicer():
+    """The panel, and what it uses of the core in Slicer's process, load with torch and safetensors blocked."""
+    code = (
+        "import sys; sys.modules['torch'] = sys.modules['safetensors'] = None\n"
+        f"sys.path[:0] = [{str(HERE)!r}, {str(HERE.parent / 'mrml')!r}]\n"
+        "import slicer_boot; slicer_boot.boot()\n"
+        "import qt_stand_in; qt_stand_in.makeQtModule()\n"
+        "import LiverTumorSegPanel.segmentSection, LiverTumorSegPanel.resultSection, LiverTumorSegPanel.sampleData\n"
+        "import LiverTumorSegLib.lesions\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_every_named_widget_of_the_code_is_in_the_ui_file():
@@ -90,8 +108,9 @@ def test_models_are_found_and_broken_ones_are_said(application, tmp_path, monkey
     assert modelRoots(MODULE_FOLDER, tmp_path / "mine") == [tmp_path, tmp_path / "mine"]
 
 
-def test_a_folder_of_models_is_remembered(panel, application, tmp_path, monkeypatch):
-    monkeypatch.setenv("LIVERTUMORSEG_MODELS", str(tmp_path / "empty"))
+def test_a_folder_of_models_is_remembered(request, application, tmp_path, monkeypatch):
+    monkeypatch.setenv("LIVERTUMORSEG_MODELS", str(tmp_path / "empty"))  # before the panel looks for models
+    panel = request.getfixturevalue("panel")
     bundle(tmp_path / "mine" / "first", id="first")
     panel.open()
     assert "No model was found" in panel.ui.inputFindingsLabel.text

@@ -1,0 +1,29 @@
+"""The self-test that Slicer runs, run here on the stand-in: it cannot rot unseen."""
+
+import sys
+import types
+
+from slicer_boot import MODULE_FOLDER
+
+
+def test_self_test_passes(phantomPanel, application, slicer, monkeypatch):
+    panel = phantomPanel
+    voxels = slicer.util.arrayFromVolume(panel.volume).copy()
+    spacing, origin = panel.volume.GetSpacing(), panel.volume.GetOrigin()
+
+    def download(_name):
+        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "LiverTumorSegCT")
+        slicer.util.updateVolumeFromArray(node, voxels)
+        node.SetSpacing(*spacing)
+        node.SetOrigin(*origin)
+        node.SetIJKToRASDirections(-1, 0, 0, 0, -1, 0, 0, 0, 1)
+        return node
+
+    monkeypatch.setitem(sys.modules, "SampleData", types.SimpleNamespace(downloadSample=download))
+    monkeypatch.setattr(slicer.util, "selectModule", lambda _name: panel.widget.enter())
+    monkeypatch.setattr(slicer.util, "getModuleWidget", lambda _name: panel.widget)
+    path = list(sys.path)
+    application.module.LiverTumorSegTest().runTest()
+    assert sys.path == path
+    assert "LiverTumorSegSelfTest" in sys.modules
+    assert (MODULE_FOLDER / "Testing" / "Python" / "LiverTumorSegSelfTest.py").is_file()
