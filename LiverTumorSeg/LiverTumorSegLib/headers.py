@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ MAX_VOXELS = 2**31
 
 # Deflate cannot pack more than 1032 bytes into one.
 _MAX_GZIP_RATIO = 1032
+_CHUNK = 1 << 20
 _FORMATS = {
     ".nii": "NIfTI",
     ".nii.gz": "NIfTI",
@@ -26,7 +28,6 @@ _FORMATS = {
     ".mha": "MetaImage",
     ".mhd": "MetaImage",
 }
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -81,24 +82,45 @@ def read_header(path: Path) -> ImageHeader:
 
 
 def verify_gzip(path: Path) -> None:
-    """Read a gzip file to its end and compare its checksum: the NIfTI reader takes a cut file as zeros.
+    """Read a gzip file to its end and compare its checksums: the NIfTI reader takes a cut file as zeros.
 
     Raises
     ------
     InputError
         When the file is cut short or damaged.
     """
+    for _ in unpacked(path):
+        pass
+
+
+def pieces(path: Path) -> Iterator[bytes]:
+    """Yield the bytes of a file piece by piece."""
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            yield chunk
+
+
+def unpacked(path: Path) -> Iterator[bytes]:
+    """Yield the contents of a gzip file piece by piece; every member's checksum is compared.
+
+    Raises
+    ------
+    InputError
+        When the file is cut short or damaged.
+    """
+    complete = False
     try:
-        with path.open("rb") as file:
-            member = zlib.decompressobj(wbits=31)
-            while chunk := file.read(_CHUNK):
-                while chunk:
-                    member.decompress(chunk)
-                    chunk = member.unused_data
-                    if member.eof and chunk.strip(b"\0"):
-                        member = zlib.decompressobj(wbits=31)
-                    elif member.eof:
+        member = zlib.decompressobj(wbits=31)
+        for piece in pieces(path):
+            chunk = piece
+            while chunk:
+                if member.eof:
+                    # Zeros after a member are padding; anything else is the next member.
+                    if not chunk.strip(b"\0"):
                         break
+                    member = zlib.decompressobj(wbits=31)
+                yield member.decompress(chunk)
+                chunk = member.unused_data
         complete = member.eof
     except zlib.error as error:
         raise InputError(f"{path} is damaged (gzip: {error}). Copy or export it again.") from error

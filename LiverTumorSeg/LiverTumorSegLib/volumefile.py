@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +11,10 @@ from .checks import describe_wrong_shape
 from .errors import InputError
 from .findings import Finding
 from .grids import MAX_SHEAR, Floats, affine_of, corner_distance_mm, nearest_orthonormal, shear_of
-from .headers import image_format, read_header, verify_gzip
+from .headers import image_format, read_header
 from .itkwarnings import itk_warnings_off
 from .niftiheader import NiftiHeader, read_nifti_header
+from .niftivoxels import read_voxels
 
 # Below this, two descriptions of a grid are the same one, rounded differently.
 _SAME_GRID_MM = 0.1
@@ -47,8 +45,6 @@ def read_volume(path: Path) -> tuple[sitk.Image, tuple[Finding, ...]]:
     problem = describe_wrong_shape(header.size, header.components)
     if problem is not None:
         raise InputError(f"{path}: {problem}")
-    if path.name.lower().endswith(".gz"):
-        verify_gzip(path)
     if image_format(path) == "NIfTI":
         return _read_nifti(path)
     image = read_pixels(path)
@@ -72,29 +68,38 @@ def read_pixels(path: Path) -> sitk.Image:
         with itk_warnings_off():
             image = sitk.ReadImage(str(path))
     except (RuntimeError, UnicodeError) as error:
-        raise InputError(f"{path} cannot be read: {_last_line(error)}") from error
+        raise _unreadable(path) from error
     while image.GetDimension() > 3 and image.GetSize()[-1] == 1:
         image = image[..., 0]
     return image
 
 
-def _last_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"the file is damaged, incomplete or not of this format ({lines[-1] if lines else 'unknown reason'})."
+def _unreadable(path: Path) -> InputError:
+    return InputError(
+        f"{path} cannot be read: it is incomplete, damaged or not of the format its name says. "
+        "Copy or export it again."
+    )
 
 
 def _read_nifti(path: Path) -> tuple[sitk.Image, tuple[Finding, ...]]:
     header = read_nifti_header(path)
     _require_finite(path, header)
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO("NiftiImageIO")
+    image = sitk.GetImageFromArray(read_voxels(path, header))
     try:
+        reader.SetFileName(str(path))
         with itk_warnings_off():
-            image = sitk.ReadImage(str(path))
+            reader.ReadImageInformation()
     except (RuntimeError, UnicodeError) as error:
         if "orthonormal" not in str(error):
-            raise InputError(f"{path} cannot be read: {_last_line(error)}") from error
-        return _read_coerced(path, header)
-    while image.GetDimension() > 3:
-        image = image[..., 0]
+            raise _unreadable(path) from error
+        return image, _straighten(image, path, header)
+    # The grid is the one that ITK, and with it 3D Slicer, makes of the header.
+    image.SetSpacing(reader.GetSpacing()[:3])
+    image.SetOrigin(reader.GetOrigin()[:3])
+    dimension = reader.GetDimension()
+    image.SetDirection(np.reshape(reader.GetDirection(), (dimension, dimension))[:3, :3].ravel().tolist())
     return image, _doubt_orientation(path, header, image)
 
 
@@ -109,8 +114,8 @@ def _require_finite(path: Path, header: NiftiHeader) -> None:
             )
 
 
-def _read_coerced(path: Path, header: NiftiHeader) -> tuple[sitk.Image, tuple[Finding, ...]]:
-    """Read a file whose only orientation is not quite orthonormal, at the nearest orthonormal grid."""
+def _straighten(image: sitk.Image, path: Path, header: NiftiHeader) -> tuple[Finding, ...]:
+    """Give an image whose only orientation is not quite orthonormal the nearest orthonormal grid."""
     affine = header.sform if header.sform is not None else header.qform
     if affine is None:
         raise InputError(f"{path}: the orientation in its header is damaged. Export the image again.")
@@ -119,28 +124,11 @@ def _read_coerced(path: Path, header: NiftiHeader) -> tuple[sitk.Image, tuple[Fi
     shear = shear_of(direction)
     if shear > MAX_SHEAR:
         raise _sheared(path, shear)
-    with _permissive_reader():
-        image = read_pixels(path)
     image.SetSpacing(lengths.tolist())
     image.SetOrigin(affine[:3, 3].tolist())
     image.SetDirection(nearest_orthonormal(direction).ravel().tolist())
     message = f"The axes in the header were not quite at right angles (cosine {shear:.1e}) and were put right."
-    return image, (Finding("orthonormalised", "info", message),)
-
-
-@contextmanager
-def _permissive_reader() -> Iterator[None]:
-    """Let ITK read a NIfTI file whose axes are not orthonormal; its environment variable is the only way to ask."""
-    name = "ITK_NIFTI_SFORM_PERMISSIVE"
-    before = os.environ.get(name)
-    os.environ[name] = "ON"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
+    return (Finding("orthonormalised", "info", message),)
 
 
 def _doubt_orientation(path: Path, header: NiftiHeader, image: sitk.Image) -> tuple[Finding, ...]:
