@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from html import escape
 
+from slicer.i18n import tr as _
+
 GRADES = ("info", "warning", "error")
 
-_MARKS = {
-    "info": ("#3d6fa5", "Note"),
-    "warning": ("#b26a00", "Please check"),
-    "error": ("#b3261e", "Problem"),
-}
+_COLORS = {"info": "#3d6fa5", "warning": "#b26a00", "error": "#b3261e"}
 
 
 @dataclass(frozen=True)
@@ -56,8 +54,9 @@ def mayForce(findings: list[PanelFinding]) -> bool:
 def findingsAsHtml(findings: list[PanelFinding]) -> str:
     """Return rich text for a label: worst first, each sentence once, everything escaped."""
     lines = []
+    words = {"info": _("Note"), "warning": _("Please check"), "error": _("Problem")}
     for grade in reversed(GRADES):
-        color, word = _MARKS[grade]
+        color, word = _COLORS[grade], words[grade]
         for message in dict.fromkeys(finding.message for finding in findings if finding.grade == grade):
             lines.append(
                 f'<p style="margin:2px 0"><span style="color:{color}; font-weight:600">{word}:</span> '

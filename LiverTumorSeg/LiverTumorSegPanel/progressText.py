@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from slicer.i18n import tr as _
+
 MIN_FRACTION = 0.04
 MIN_SECONDS = 2.0
 
@@ -49,8 +51,11 @@ class RunClock:
 
     def text(self, words: str, now: float) -> str:
         """Return the status line at time ``now``."""
-        line = f"{words} – {durationText(now - self._start)} elapsed"
+        elapsed = durationText(now - self._start)
         if self._estimate is None:
-            return line
+            return _("{words} – {elapsed} elapsed").format(words=words, elapsed=elapsed)
         left = self._estimate - (now - self._reportedAt)
-        return f"{line}, about {durationText(left)} left" if left >= 1 else f"{line}, nearly done"
+        if left < 1:
+            return _("{words} – {elapsed} elapsed, nearly done").format(words=words, elapsed=elapsed)
+        line = _("{words} – {elapsed} elapsed, about {left} left")
+        return line.format(words=words, elapsed=elapsed, left=durationText(left))

@@ -59,11 +59,21 @@ def readLabelmap(path: Path, grid: GridGeometry) -> Labelmap:
         raise RuntimeError(_("The result does not fit the CT ({what}); nothing was imported.").format(what=difference))
     array = sitk.GetArrayFromImage(image)
     labels = _labelsOf(image)
-    unknown = sorted(set(np.unique(array).tolist()) - {0} - {label.value for label in labels})
+    unknown = sorted(_values(array) - {0} - {label.value for label in labels})
     if unknown:
         message = _("The result holds label values without a name ({values}); nothing was imported.")
         raise RuntimeError(message.format(values=", ".join(map(str, unknown))))
     return Labelmap(array.astype(np.uint8, copy=False), labels, grid)
+
+
+def _values(array: np.ndarray) -> set[int]:
+    """Return the values of a labelmap; slice by slice, for sorting or widening a whole scan takes seconds."""
+    if array.dtype != np.uint8:
+        return set(np.unique(array).tolist())
+    counts = np.zeros(256, np.int64)
+    for section in array:
+        counts += np.bincount(section.ravel(), minlength=256)
+    return set(np.flatnonzero(counts).tolist())
 
 
 def _labelsOf(image: sitk.Image) -> tuple[Label, ...]:

@@ -75,7 +75,8 @@ class qMRMLNodeComboBox(PythonQtMixin, QtWidgets.QComboBox):
         self._ids = ([None] if self._none else []) + [node.GetID() for node in nodes]
         self.addItems((["None"] if self._none else []) + [node.GetName() for node in nodes])
         self.blockSignals(False)
-        self._choose(self._selected if self._selected in self._ids else None)
+        first = self._ids[0] if self._ids else None  # "None" where that can be chosen, else the first node
+        self._choose(self._selected if self._selected in self._ids else first)
 
     def _choose(self, nodeId):
         changed = nodeId != self._selected

@@ -221,6 +221,29 @@ def test_ct_removed_during_the_run(phantomPanel, slicer):
     assert "removed from the scene" in panel.ui.findingsLabel.text
 
 
+def test_ct_loaded_while_the_panel_is_open_is_taken_and_a_removed_result_leaves_no_figures(panel, slicer):
+    from LiverTumorSegPanel.lesionRecords import attributesOfReport
+    from scene_state import addScan
+
+    panel.open()
+    assert "Choose the CT" in panel.ui.inputFindingsLabel.text
+    volume = addScan()
+    assert panel.widget._parameterNode.inputVolume is volume
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "CT liver 1")
+    lesion = {"id": 1, "volume_ml": 2.5, "diameter_mm": 17.0, "perpendicular_mm": None, "centroid_lps_mm": [1, 2, 3]}
+    for name, value in attributesOfReport({"volumes_ml": {"liver": 1400, "tumor": 2.5}, "lesions": [lesion]}).items():
+        node.SetAttribute(name, value)
+    panel.ui.resultSelector.setCurrentNode(node)
+    assert panel.ui.lesionTable.rowCount == 1
+    assert panel.ui.lesionTable.item(0, 2).text() == "17.0 × –"
+    slicer.mrmlScene.RemoveNode(node)
+    assert panel.widget.resultSection.node is None
+    assert panel.ui.lesionTable.rowCount == 0
+    plain = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Somebody's")
+    panel.ui.resultSelector.setCurrentNode(plain)
+    assert "not made by this module" in panel.ui.volumesLabel.text
+
+
 def test_devices_are_named(phantomPanel):
     ui = phantomPanel.ui
     assert ui.deviceComboBox.currentText.startswith("Automatic")
