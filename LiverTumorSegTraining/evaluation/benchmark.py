@@ -40,7 +40,8 @@ def run(output: Path | None = None, quick: bool = False) -> dict[str, Any]:
     -------
     dict
         ``shape`` [z, y, x], ``lesions``, ``seconds`` {candidate: s}, ``peak_rss_mb`` {candidate: MiB}, ``ratios``
-        {peer: its seconds over ours}, ``figures`` {candidate: {region: {metric: value}}}, and ``omitted`` {peer:
+        {peer: its seconds over ours}, ``cpu_seconds`` and ``cpu_ratios`` (the same in processor time, which other jobs
+        on the machine disturb less), ``figures`` {candidate: {region: {metric: value}}}, and ``omitted`` {peer:
         reason} for peers that are not installed.
     """
     shape = _QUICK_SHAPE if quick else _SHAPE
@@ -53,12 +54,15 @@ def run(output: Path | None = None, quick: bool = False) -> dict[str, Any]:
         for candidate, python in _candidates(omitted).items():
             results[candidate] = _measure(candidate, python, Path(folder))
     ours = results["ours"]
+    peers = {name: result for name, result in results.items() if name != "ours"}
     report = {
         "shape": list(shape),
         "lesions": ours["figures"]["tumor"]["lesions"],
         "seconds": {name: result["seconds"] for name, result in results.items()},
+        "cpu_seconds": {name: result["cpu_seconds"] for name, result in results.items()},
         "peak_rss_mb": {name: result["peak_rss_mb"] for name, result in results.items()},
-        "ratios": {name: result["seconds"] / ours["seconds"] for name, result in results.items() if name != "ours"},
+        "ratios": {name: result["seconds"] / ours["seconds"] for name, result in peers.items()},
+        "cpu_ratios": {name: result["cpu_seconds"] / ours["cpu_seconds"] for name, result in peers.items()},
         "figures": {name: result["figures"] for name, result in results.items()},
         "omitted": omitted,
     }

@@ -72,24 +72,31 @@ def large_pair(
 ) -> Pair:
     """Return a whole-body-sized pair: a liver of about 1.6 l with lesions of 3 to 25 mm, the prediction off by 1-2 mm.
 
-    Every tenth lesion is missed and as many are false.
+    Exactly ``lesions`` reference lesions, none touching another; every tenth is missed and a tenth as many are false.
     """
     generator = np.random.default_rng(4)
     size_mm = np.array(shape) * spacing_mm
     centre = size_mm * (0.6, 0.45, 0.4)
     radii = np.minimum((82.0, 72.0, 95.0), 0.38 * size_mm)
+    smallest_mm = float(radii.min())
     reference = np.zeros(shape, dtype=np.uint8)
     prediction = np.zeros(shape, dtype=np.uint8)
     reference[ball(shape, tuple(centre), tuple(radii), spacing_mm)] = 1
     prediction[ball(shape, tuple(centre + 1.0), tuple(radii - 1.5), spacing_mm)] = 1
-    for number in range(lesions):
+    taken: list[tuple[np.ndarray, float]] = []
+    false = lesions // 10
+    while len(taken) < lesions + false:
         direction = generator.normal(size=3)
-        place = centre + 0.75 * radii * generator.uniform(0.2, 1.0) ** (1 / 3) * direction / np.linalg.norm(direction)
-        radius = float(generator.uniform(1.5, 12.5))
-        if number % 10 != 1:
-            prediction[ball(shape, tuple(place + generator.normal(0.0, 0.8, 3)), radius * 0.95, spacing_mm)] = 2
-        if number % 10 != 2:
+        place = centre + 0.8 * radii * generator.uniform(0.0, 1.0) ** (1 / 3) * direction / np.linalg.norm(direction)
+        radius = float(generator.uniform(1.5, 12.5)) * smallest_mm / 72.0
+        if any(np.linalg.norm(place - other) < radius + near + 5.0 for other, near in taken):
+            continue
+        number = len(taken)
+        taken.append((place, radius))
+        if number < lesions:
             reference[ball(shape, tuple(place), radius, spacing_mm)] = 2
+        if number % 10 != 1 or number >= lesions:
+            prediction[ball(shape, tuple(place + generator.normal(0.0, 0.6, 3)), radius * 0.95, spacing_mm)] = 2
     return Pair(reference, prediction, spacing_mm)
 
 

@@ -11,6 +11,7 @@ Internet Res 2021, and its package surface-distance (Apache-2.0), whose figures 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import permutations, product
 
 import numpy as np
@@ -63,17 +64,20 @@ def surfel_areas(spacing_mm: tuple[float, float, float]) -> npt.NDArray[np.float
     Bit 7 - (4 dz + 2 dy + dx) of a code is the voxel at offset (dz, dy, dx) of the corner's 2x2x2 neighbours.
     """
     z, y, x = spacing_mm
-    faces_mm2 = np.array([y * x, z * x, z * y])
-    table = np.zeros(256)
+    return np.linalg.norm(_area_vectors() * np.array([y * x, z * x, z * y]), axis=2).sum(axis=1)
+
+
+@lru_cache(maxsize=1)
+def _area_vectors() -> npt.NDArray[np.float64]:
+    """Return up to four area vectors for each code, (256, 4, 3) in voxel faces; signs are immaterial to a length."""
+    table = np.zeros((256, 4, 3))
     for base, vectors in _BASE_CONFIGURATIONS.items():
         inside = _neighbours(base)
-        normals = np.abs(np.array(vectors, dtype=float).reshape(-1, 3)) / 8.0
+        normals = np.array(vectors, dtype=float).reshape(-1, 3) / 8.0
         for order, mirrored, inverted in product(permutations(range(3)), product((False, True), repeat=3), (0, 1)):
-            # Mirroring turns signs, which a length does not see; only products of axes within one vector matter.
-            axes = tuple(a for a in range(3) if mirrored[a])
+            axes = tuple(axis for axis in range(3) if mirrored[axis])
             turned = np.flip(inside.transpose(order), axes) ^ bool(inverted)
-            area = float(np.linalg.norm(normals[:, list(order)] * faces_mm2, axis=1).sum())
-            table[_code(turned)] = area
+            table[_code(turned), : len(normals)] = normals[:, list(order)]
     return table
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import SimpleITK as sitk
-
 from LiverTumorSegLib.errors import InputError
+
 from LiverTumorSegTraining.evaluation.followup.registration import IDENTITY, align_livers
 from LiverTumorSegTraining.evaluation.followup.response import assess, choose_targets, measure_changes
 from LiverTumorSegTraining.evaluation.followup.timepoints import TimePoint
@@ -74,7 +74,7 @@ def test_shrunk_new_and_vanished_lesions(shift, degrees):
     assert "reader" in assessment.wording
 
 
-@pytest.mark.parametrize(("shift", "degrees"), MOVES, ids=["still", "shift of 15 mm", "shift of 15 mm and turn"])
+@pytest.mark.parametrize(("shift", "degrees"), MOVES[1:], ids=["shift of 15 mm", "shift of 15 mm and turn"])
 def test_a_split_is_one_lesion_in_two_pieces(shift, degrees):
     before = scan("before", [(A, 18.0), (C, 9.0)])
     pieces = [((A[0], A[1] - 9.5, A[2]), 7.5), ((A[0], A[1] + 9.5, A[2]), 6.5)]
