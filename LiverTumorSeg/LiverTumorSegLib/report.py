@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -88,20 +89,24 @@ def write_lesions_csv(path: Path, lesions: Sequence[Lesion]) -> None:
 
 def peak_rss_mb() -> float | None:
     """Return the most memory this process has held, in MiB, or None where the system does not say."""
+    status = Path("/proc/self/status")
+    if status.is_file():  # Linux; its resource usage would start from the memory of the parent process
+        for line in status.read_text(encoding="utf-8").splitlines():
+            if line.startswith("VmHWM:"):
+                return round(int(line.split()[1]) / 2**10, 1)
+    try:
+        import resource
+    except ImportError:  # Windows
+        return _peak_working_set_mb()
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10), 1)
+
+
+def _peak_working_set_mb() -> float | None:
     try:
         import psutil
     except ImportError:
         return None
-    memory = psutil.Process().memory_info()
-    peak = getattr(memory, "peak_wset", None)  # Windows
-    if peak is not None:
-        return round(peak / 2**20, 1)
-    try:
-        import resource
-    except ImportError:
-        return None
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(most / (2**20 if psutil.MACOS else 2**10), 1)
+    return round(psutil.Process().memory_info().peak_wset / 2**20, 1)
 
 
 def _cell(value: object) -> object:

@@ -10,9 +10,12 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 from LiverTumorSegLib.errors import LiverTumorSegError
+
+INTERVAL_S = 0.02
 
 
 @dataclass(frozen=True)
@@ -61,41 +64,50 @@ def run_child(arguments: Sequence[str], *, threads: int) -> ChildRun:
     with tempfile.TemporaryFile() as errors:
         start = time.perf_counter()
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, env=environment) as process:
-            peak = _Peak(process)
+            peak = _Peak(process.pid)
             output = process.stdout or ()
             lines = tuple((time.perf_counter() - start, line.decode(errors="replace")) for line in output)
-            memory = peak.wait()
+            process.wait()
             wall = time.perf_counter() - start
         errors.seek(0)
         words = errors.read().decode(errors="replace").strip()
     if process.returncode:
         raise LiverTumorSegError(f"the candidate {' '.join(arguments[:2])} failed: {words[-600:]}")
-    return ChildRun(wall, memory, lines)
+    return ChildRun(wall, peak.mb(), lines)
 
 
 class _Peak:
-    """The most memory of a child: from the kernel where it tells, otherwise by looking often."""
+    """The most memory of a running process, looked up often.
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self._process, self._peak = process, 0
-        if not hasattr(os, "wait4"):
-            threading.Thread(target=self._watch, daemon=True).start()
+    The kernel's own account of an ended child would not do: on Linux it starts from the memory of its parent.
+    """
 
-    def wait(self) -> float:
-        """Wait for the end and return the peak in MiB."""
-        if hasattr(os, "wait4"):
-            _, status, usage = os.wait4(self._process.pid, 0)
-            self._process.returncode = os.waitstatus_to_exitcode(status)
-            return usage.ru_maxrss / (2**20 if psutil.MACOS else 2**10)
-        self._process.wait()
-        return self._peak / 2**20
+    def __init__(self, pid: int) -> None:
+        self._pid, self._bytes = pid, 0
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def mb(self) -> float:
+        """Return the peak in MiB, once the process has ended."""
+        self._thread.join()
+        return self._bytes / 2**20
 
     def _watch(self) -> None:
-        observed = psutil.Process(self._process.pid)
-        while self._process.poll() is None:
-            try:
-                memory = observed.memory_info()
-            except psutil.NoSuchProcess:
-                return
-            self._peak = max(self._peak, getattr(memory, "peak_wset", memory.rss))
-            time.sleep(0.05)
+        try:
+            observed = psutil.Process(self._pid)
+            while observed.status() != psutil.STATUS_ZOMBIE:
+                self._bytes = max(self._bytes, _high_water(observed))
+                time.sleep(INTERVAL_S)
+        except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
+            return
+
+
+def _high_water(process: psutil.Process) -> int:
+    """Return the system's own high-water mark where there is one, otherwise what the process holds now, in bytes."""
+    status = Path(f"/proc/{process.pid}/status")
+    if status.exists():
+        for line in status.read_text(encoding="utf-8").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    memory = process.memory_info()
+    return getattr(memory, "peak_wset", memory.rss)
