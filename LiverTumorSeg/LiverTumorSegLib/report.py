@@ -98,7 +98,8 @@ def peak_rss_mb() -> float | None:
         import resource
     except ImportError:  # Windows
         return _peak_working_set_mb()
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10), 1)
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(most / (2**20 if sys.platform == "darwin" else 2**10), 1)
 
 
 def _peak_working_set_mb() -> float | None:
