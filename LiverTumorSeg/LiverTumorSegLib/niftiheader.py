@@ -45,6 +45,8 @@ class NiftiHeader:
         Bytes a voxel on disk.
     offset : int
         First byte of the voxels.
+    spacing_mm : tuple of float
+        ``pixdim`` of the first three axes, as it stands.
     sform, qform : ndarray (4, 4) or None
         Index to LPS mm; None where the header's code says unknown.
     dtype : str or None
@@ -57,6 +59,7 @@ class NiftiHeader:
     components: int
     voxel_bytes: int
     offset: int
+    spacing_mm: tuple[float, ...]
     sform: Floats | None
     qform: Floats | None
     dtype: str | None = None
@@ -123,6 +126,7 @@ def read_nifti_header(path: Path) -> NiftiHeader:
         components=values,
         voxel_bytes=max(1, bits // 8) * max(1, values // _COMPONENTS.get(datatype, 1)),
         offset=max(_FIRST_VOXEL, int(offset)),
+        spacing_mm=tuple(p * unit for p in pixdim[1:4]),
         sform=_in_lps(sform, unit) if s_code > 0 else None,
         qform=_in_lps(qform, unit) if q_code > 0 else None,
         dtype=dtype,

@@ -53,7 +53,9 @@ def read_voxels(path: Path, header: NiftiHeader) -> npt.NDArray[Any]:
     stored = raw.view(header.dtype).reshape(header.size[::-1])
     if header.slope != 1.0 or header.intercept != 0.0:
         floats = stored.astype(np.float64 if stored.dtype.itemsize == 8 else np.float32)
-        floats *= header.slope
-        floats += header.intercept
+        # An absurd slope gives infinities, which the checks report.
+        with np.errstate(over="ignore"):
+            floats *= header.slope
+            floats += header.intercept
         return floats
     return stored.astype(stored.dtype.newbyteorder("="), copy=False)

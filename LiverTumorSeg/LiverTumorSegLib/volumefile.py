@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -96,14 +97,17 @@ def _read_nifti(path: Path) -> tuple[sitk.Image, tuple[Finding, ...]]:
             raise _unreadable(path) from error
         return image, _straighten(image, path, header)
     # The grid is the one that ITK, and with it 3D Slicer, makes of the header.
-    image.SetSpacing(reader.GetSpacing()[:3])
-    image.SetOrigin(reader.GetOrigin()[:3])
     dimension = reader.GetDimension()
-    image.SetDirection(np.reshape(reader.GetDirection(), (dimension, dimension))[:3, :3].ravel().tolist())
+    direction = np.reshape(reader.GetDirection(), (dimension, dimension))[:3, :3]
+    _place(image, path, reader.GetSpacing()[:3], reader.GetOrigin()[:3], direction)
     return image, _doubt_orientation(path, header, image)
 
 
 def _require_finite(path: Path, header: NiftiHeader) -> None:
+    if not all(0.0 < s < np.inf for s in header.spacing_mm):
+        raise InputError(
+            f"{path}: its header gives a voxel spacing of {_mm(header.spacing_mm)}. Export the image again."
+        )
     for name, affine in (("sform", header.sform), ("qform", header.qform)):
         if affine is None:
             continue
@@ -124,11 +128,22 @@ def _straighten(image: sitk.Image, path: Path, header: NiftiHeader) -> tuple[Fin
     shear = shear_of(direction)
     if shear > MAX_SHEAR:
         raise _sheared(path, shear)
-    image.SetSpacing(lengths.tolist())
-    image.SetOrigin(affine[:3, 3].tolist())
-    image.SetDirection(nearest_orthonormal(direction).ravel().tolist())
+    _place(image, path, lengths.tolist(), affine[:3, 3].tolist(), nearest_orthonormal(direction))
     message = f"The axes in the header were not quite at right angles (cosine {shear:.1e}) and were put right."
     return (Finding("orthonormalised", "info", message),)
+
+
+def _place(
+    image: sitk.Image, path: Path, spacing: Sequence[float], origin: Sequence[float], direction: Floats
+) -> None:
+    try:
+        image.SetSpacing(spacing)
+        image.SetOrigin(origin)
+        image.SetDirection(direction.ravel().tolist())
+    except RuntimeError as error:
+        raise InputError(
+            f"{path}: its header gives a voxel spacing ({_mm(spacing)}) or axes that cannot be. Export the image again."
+        ) from error
 
 
 def _doubt_orientation(path: Path, header: NiftiHeader, image: sitk.Image) -> tuple[Finding, ...]:
@@ -173,7 +188,7 @@ def _is_nearer(affine: Floats, header: NiftiHeader, size: tuple[int, ...]) -> bo
     return corner_distance_mm(affine, header.sform, size) < corner_distance_mm(affine, header.qform, size)
 
 
-def _mm(spacing: tuple[float, ...] | Floats) -> str:
+def _mm(spacing: Sequence[float] | Floats) -> str:
     return " x ".join(f"{s:.3g}" for s in spacing) + " mm"
 
 

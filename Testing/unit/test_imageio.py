@@ -286,7 +286,7 @@ def test_nifti_2_is_refused(ct, tmp_path):
     assert "is NIfTI-2, which is not read. Save it as NIfTI-1" in refused(tmp_path / "b.nii.gz")
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.sampled_from([".nii", ".nrrd", ".mha"]),
     st.lists(st.tuples(st.integers(0, 500), st.binary(min_size=1, max_size=4)), min_size=1, max_size=4),

@@ -147,3 +147,14 @@ def test_any_grid_is_read_as_it_was_written(tmp_path_factory, direction, spacing
     # NIfTI stores 32-bit floats: half a unit in the last place of 500 mm is 1.5e-5 mm.
     assert corner_distance_mm(affine_of(case.image), affine_of(image), image.GetSize()) < 1e-4
     assert case.findings == ()
+
+
+@pytest.mark.parametrize("depth", [-3.0, -1e-10, 0.0, np.nan])
+def test_spacing_that_cannot_be(tmp_path, depth):
+    for codes in ((1, 0), (0, 1), (0, 0)):
+        path = write_nifti(tmp_path / "a.nii", np.diag([2.0, 2.0, 3.0, 1.0]), s_code=codes[0], q_code=codes[1])
+        raw = bytearray(path.read_bytes())
+        raw[88:92] = np.float32(depth).tobytes()
+        path.write_bytes(raw)
+        with pytest.raises(InputError, match=rf"gives a voxel spacing of 2 x 2 x {depth:g} mm\. Export"):
+            read_case(path)
