@@ -130,7 +130,9 @@ def find_series(folder: Path, recursive: bool = True) -> tuple[Series, ...]:
                 damaged.append(path)
     if not slices:
         held = f" It holds {', '.join(sorted(others))}." if others else ""
-        raise InputError(f"{folder} holds no DICOM image series.{held} Give a folder with the slices of a CT.")
+        raise InputError(
+            f"{folder} holds no DICOM image series.{held} Give a folder with the slices of a CT, or an image file."
+        )
     by_uid: dict[str, list[Slice]] = {}
     for item in slices:
         by_uid.setdefault(item.series_uid, []).append(item)
@@ -213,6 +215,8 @@ def _read_slice(path: Path) -> Slice | str:
     spacing = _numbers(tags.get("pixel_spacing"))
     if modality in _NO_SCAN:
         return f"{modality} objects"
+    if reader.GetSize()[2] > 1:
+        return f"multi-frame {modality} objects, which must be converted to one file a slice"
     if len(position) != 3 or len(orientation) != 6 or len(spacing) != 2:
         return f"{modality or 'unnamed'} images without a position in the patient"
     number = tags.get("series_number", "")

@@ -142,7 +142,7 @@ def _place(
         image.SetDirection(direction.ravel().tolist())
     except RuntimeError as error:
         raise InputError(
-            f"{path}: its header gives a voxel spacing ({_mm(spacing)}) or axes that cannot be. Export the image again."
+            f"{path}: its header gives a voxel spacing ({_mm(spacing)}) or axes that cannot be. Export it again."
         ) from error
 
 

@@ -204,6 +204,21 @@ def test_other_dicom_objects_are_named(tmp_path, ct, dicom_series):
     assert read_case(tmp_path / "a").image.GetSize()[2] == 9
 
 
+def test_multi_frame_images_are_named(tmp_path, ct, dicom_series):
+    array = sitk.GetArrayFromImage(ct).astype(np.uint16)
+    dicom_series(
+        tmp_path,
+        ct[:, :, :1],
+        NumberOfFrames=array.shape[0],
+        PixelData=array.tobytes(),
+        SOPClassUID="1.2.840.10008.5.1.4.1.1.7.3",
+    )
+    with pytest.raises(
+        InputError, match="It holds multi-frame CT objects, which must be converted to one file a slice"
+    ):
+        read_case(tmp_path)
+
+
 def test_a_cut_slice_is_refused(tmp_path, ct, dicom_series):
     dicom_series(tmp_path, ct)
     path = tmp_path / "0005.dcm"
