@@ -136,9 +136,12 @@ class SegmentationRun:
         now = time.monotonic()
         if self._cancelledAt is not None:
             if not self.process.tree.isAlive():
-                self._end(Outcome("cancelled", _("Cancelled. The scene is as it was."), tuple(self._findings)))
+                self._end(self._cancelledOutcome())
             elif now - self._cancelledAt > CANCEL_PATIENCE_S:
                 self.process.tree.kill()
+            return
+        if not self._volumeIsThere():
+            self.cancel()
             return
         self._onProgress(self._clock.fraction, self._clock.text(self._words, now))
         if exitCode is not None:
@@ -164,17 +167,23 @@ class SegmentationRun:
             except Exception as error:  # whatever went wrong, the reader gets a sentence and an untouched scene
                 return Outcome("failed", str(error), findings)
         if exitCode == EXIT_CANCELLED:
-            return Outcome("cancelled", _("Cancelled. The scene is as it was."), findings)
+            return self._cancelledOutcome()
         message = self._error.replace(FORCE_HINT, "").strip() or _unexpectedEnd(exitCode)
         if exitCode == EXIT_BAD_INPUT:
             force = mayForce(self._findings) or FORCE_HINT in self._error
             return Outcome("refused", message, findings, mayForce=force)
         return Outcome("failed", message, findings)
 
+    def _volumeIsThere(self) -> bool:
+        return bool(slicer.mrmlScene.IsNodePresent(self._volumeNode))
+
+    def _cancelledOutcome(self) -> Outcome:
+        if self._volumeIsThere():
+            return Outcome("cancelled", _("Cancelled. The scene is as it was."), tuple(self._findings))
+        message = _("The CT was removed from the scene while it was being segmented; the run was stopped.")
+        return Outcome("failed", message, tuple(self._findings))
+
     def _commit(self, findings: tuple[PanelFinding, ...]) -> Outcome:
-        if not slicer.mrmlScene.IsNodePresent(self._volumeNode):
-            message = _("The CT was removed from the scene while it was being segmented; the result was discarded.")
-            raise RuntimeError(message)
         labelmap = readLabelmap(Path(self._result["segmentation"]), self._grid)
         report = json.loads(Path(self._result["report"]).read_text(encoding="utf-8"))
         node = commitSegmentation(

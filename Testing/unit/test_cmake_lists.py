@@ -43,7 +43,8 @@ def test_every_resource_is_listed_and_exists():
 
 def test_every_model_file_is_listed_and_exists():
     models = listed("MODULE_MODEL_FILES")
-    assert set(models) == on_disk(MODELS, "*")
+    bundles = [path.parent for path in MODELS.glob("*/model.json")]
+    assert set(models) == {f"{folder.name}/{name}" for folder in bundles for name in on_disk(folder, "*")}
     for name in {Path(entry).parts[0] for entry in models}:
         for part in ("model.json", "model.safetensors", "MODEL_CARD.md"):
             assert f"{name}/{part}" in models
