@@ -19,6 +19,8 @@ from pathlib import Path
 from .processTree import ProcessTree, childOptions
 
 LOG_LINES_KEPT = 4000
+READERS_TURN_S = 0.005
+"""Slicer's event loop may hold Python's lock between two timer calls: at each call the readers get this long."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,7 @@ class InferenceProcess:
 
     def poll(self) -> tuple[list[dict], int | None]:
         """Return the events since the last call, and the exit code once everything has been read."""
+        time.sleep(READERS_TURN_S)
         # Looked at before the queue is emptied: lines put in between are then read by the next call.
         ended = self._process.poll() is not None and not any(reader.is_alive() for reader in self._readers)
         events = []

@@ -7,8 +7,6 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-pytest.importorskip("slicer", reason="the slicer-core wheel is not installed")
-
 from slicer_boot import addViews, boot
 
 

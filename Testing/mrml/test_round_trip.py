@@ -7,6 +7,8 @@ import vtk
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+pytest.importorskip("slicer", reason="the slicer-core wheel is not installed")
+
 from scene_state import addLinearTransform, addNonLinearTransform, addScan, sceneState
 
 SEGMENTS = (("liver", 1), ("tumor", 2))

@@ -13,9 +13,6 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "mrml")]
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
-pytest.importorskip("slicer", reason="the slicer-core wheel is not installed")
-pytest.importorskip("PySide6", reason="PySide6 is not installed", exc_type=ImportError)
-
 from slicer_boot import MODULE_FOLDER, addViews, boot
 
 

@@ -9,6 +9,10 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+
+pytest.importorskip("slicer", reason="the slicer-core wheel is not installed")
+pytest.importorskip("PySide6", reason="PySide6-Essentials is not installed")
+
 from scene_state import addScan
 from slicer_boot import MODULE_FOLDER
 

@@ -14,6 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytest.importorskip("slicer", reason="the slicer-core wheel is not installed")
+pytest.importorskip("PySide6", reason="PySide6-Essentials is not installed")
+
+
 FOLDER = os.environ.get("LIVERTUMORSEG_SCREENSHOTS")
 CT = os.environ.get("LIVERTUMORSEG_SCREENSHOT_CT")
 PANEL_WIDTH = 470

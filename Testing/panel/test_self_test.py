@@ -3,6 +3,11 @@
 import sys
 import types
 
+import pytest
+
+pytest.importorskip("slicer", reason="the slicer-core wheel is not installed")
+pytest.importorskip("PySide6", reason="PySide6-Essentials is not installed")
+
 from slicer_boot import MODULE_FOLDER
 
 

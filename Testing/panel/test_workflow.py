@@ -7,6 +7,10 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+
+pytest.importorskip("slicer", reason="the slicer-core wheel is not installed")
+pytest.importorskip("PySide6", reason="PySide6-Essentials is not installed")
+
 from scene_state import addLinearTransform, sceneState
 
 
