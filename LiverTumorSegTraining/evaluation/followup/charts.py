@@ -30,8 +30,12 @@ def growth_chart(points: list[TimePoint], changes: list[Change]) -> str:
                 label=f"{change.track.number} ({change.event})",
             )
         totals = [point.tumor_ml for point in points]
-        axes.plot(places, totals, color="black", linewidth=2.2, marker="s", label="all lesions")
+        if len(changes) > 1:
+            axes.plot(places, totals, color="black", linewidth=2.2, marker="s", label="all lesions")
         axes.set_yscale("log")
+        volumes = [volume for change in shown for volume in change.volumes_ml if volume > 0]
+        # Room above and below, so that a change of a few per cent does not fill the chart.
+        axes.set_ylim(0.5 * min(volumes), 1.8 * max(*volumes, *totals))
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.yaxis.set_minor_formatter(NullFormatter())

@@ -70,6 +70,7 @@ def write_report(path: Path, followup: FollowUp, pictured: int = 30) -> None:
         .render(
             followup=followup,
             points=followup.points,
+            labels=_short_labels(followup.points),
             warnings=followup.warnings(),
             growth=growth_chart(followup.points, followup.changes) if followup.changes else None,
             sums=sum_chart(followup.points, sums) if followup.targets else None,
@@ -86,3 +87,9 @@ def write_report(path: Path, followup: FollowUp, pictured: int = 30) -> None:
         )
     )
     path.write_text(page, encoding="utf-8")
+
+
+def _short_labels(points: list[TimePoint]) -> list[str]:
+    """Return column headings: the scans' names when all are short, else their numbers."""
+    names = [point.name for point in points]
+    return names if max(map(len, names)) <= 12 else [f"scan {number}" for number in range(1, len(names) + 1)]
