@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 
 from .diameters import axial_diameters
 from .errors import InputError
-from .grids import superior_axis
+from .grids import affine_of, superior_axis
 from .postprocess import Box, bounding_box, fill_holes
 
 _GEOMETRY_TOLERANCE = 1e-3
@@ -187,8 +187,8 @@ def _find(tumor: npt.NDArray[np.bool_]) -> _Parts | None:
 def _centroids_lps(grid: sitk.Image, parts: _Parts) -> Floats:
     """Return the centroid of each lesion in patient coordinates, (count, 3)."""
     mean_xyz = np.stack([parts.means(parts.index_zyx[a].astype(np.float64)) for a in (2, 1, 0)], axis=1)
-    matrix = np.asarray(grid.GetDirection()).reshape(3, 3) * np.asarray(grid.GetSpacing())
-    centroids: Floats = mean_xyz @ matrix.T + np.asarray(grid.GetOrigin())
+    affine = affine_of(grid)
+    centroids: Floats = mean_xyz @ affine[:3, :3].T + affine[:3, 3]
     return centroids
 
 
@@ -198,7 +198,8 @@ def _mean_probability(grid: sitk.Image, probability: sitk.Image, parts: _Parts) 
         grid.GetSpacing(), probability.GetSpacing(), atol=_GEOMETRY_TOLERANCE
     ):
         raise InputError("The probability image has another spacing or other axes than the segmentation.")
-    offset_xyz = np.asarray(grid.TransformPhysicalPointToContinuousIndex(probability.GetOrigin()))
+    # Not by ITK's inverse of the grid, which is NaN when a direction holds a subnormal number.
+    offset_xyz = np.linalg.solve(affine_of(grid), [*probability.GetOrigin(), 1.0])[:3]
     if np.abs(offset_xyz - np.round(offset_xyz)).max() > 0.05:
         raise InputError("The probability image lies between the voxels of the segmentation.")
     values = sitk.GetArrayViewFromImage(probability)

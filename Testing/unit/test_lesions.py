@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from LiverTumorSegLib.diameters import axial_diameters
 from LiverTumorSegLib.errors import InputError
@@ -128,8 +128,10 @@ def reordered(image, order, signs):
     return sitk.Flip(sitk.PermuteAxes(image, order), [bool(s < 0) for s in signs])
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(axes())
+# ITK's own inverse of a grid fails on a subnormal cosine.
+@example((Rotation.from_euler("xyz", [1e-310, 1.5, 0], degrees=True).as_matrix(), [1, 0, 2], np.array([-1.0, -1, -1])))
 def test_measures_do_not_depend_on_how_the_grid_is_stored(stored):
     rotation, order, signs = stored
     spacing = (1.2, 1.3, 2.5)
