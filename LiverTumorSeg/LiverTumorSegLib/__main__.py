@@ -30,7 +30,7 @@ from .errors import (
     OutOfMemoryError,
     UsageError,
 )
-from .findings import refuse
+from .findings import RefusedError, refuse
 from .imageio import CaseImage, read_case, write_segmentation
 from .inference import QUALITIES, Segmenter
 from .labels import label_table
@@ -117,6 +117,8 @@ def _run(options: argparse.Namespace, messages: Messages, stop: list[bool]) -> i
             messages.start(name, len(groups))
             name = _one_case(paths, segmenter, options, messages, stop, taken)
         except LiverTumorSegError as error:
+            if isinstance(error, RefusedError):
+                messages.findings(name, error.findings)
             if isinstance(error, CancelledError | OutOfMemoryError):
                 return _failed(name, error, messages, options.debug)
             worst = _failed(name, error, messages, options.debug)

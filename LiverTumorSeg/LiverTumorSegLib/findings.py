@@ -33,6 +33,14 @@ class Finding:
     overridable: bool = False
 
 
+class RefusedError(InputError):
+    """Findings stand in the way of a run; `findings` holds all of them, the harmless ones too."""
+
+    def __init__(self, message: str, findings: tuple[Finding, ...]) -> None:
+        super().__init__(message)
+        self.findings = findings
+
+
 def refuse(findings: Iterable[Finding], force: bool = False) -> None:
     """Raise when an error finding stands.
 
@@ -45,13 +53,14 @@ def refuse(findings: Iterable[Finding], force: bool = False) -> None:
 
     Raises
     ------
-    InputError
+    RefusedError
         Its message holds the message of every error that ``force`` does not override.
     """
+    findings = tuple(findings)
     standing = [f for f in findings if f.grade == "error" and not (force and f.overridable)]
     if not standing:
         return
     message = " ".join(f.message for f in standing)
     if all(f.overridable for f in standing):
         message += " Use --force (in Slicer: Segment anyway) to segment it nevertheless."
-    raise InputError(message)
+    raise RefusedError(message, findings)

@@ -144,6 +144,15 @@ def test_a_mistake_is_one_sentence_and_its_exit_code(here, scan, tmp_path, argum
     assert list((tmp_path / "out").glob(".part-*")) == []
 
 
+def test_a_refusal_tells_its_findings_first(here, scan, tmp_path):
+    code, output, _ = here(scan, "--modality", "MR", "--output", tmp_path, "--json-progress")
+    assert code == 3
+    told = [event for event in events(output) if event["event"] in ("finding", "error")]
+    assert told[0]["code"] == "modality"
+    assert told[0]["overridable"] is True
+    assert told[-1]["event"] == "error"
+
+
 def test_one_bad_case_does_not_stop_the_others(here, scan, tmp_path):
     code, _, _ = here("missing.nii.gz", scan, "--output", tmp_path, "--json-progress")
     assert code == 3
