@@ -199,7 +199,7 @@ class Segmenter:
         run.tell(0.02, "Looking for the liver")
         grid = canonical_grid(Grid.of(image), bundle.spacing_mm)
         with run.stage("localise"):
-            array = normalise(sitk.GetArrayViewFromImage(resample(image, grid)), bundle.intensity)[None]
+            array = normalise(sitk.GetArrayFromImage(resample(image, grid)), bundle.intensity)[None]
             plan = TilePlan(bundle.patch_size, 0.25)
             probability = self._predict(bundle, array, plan, run, 0.02, 0.25, "Looking for the liver")[0]
             location, findings = judge(probability, grid)
@@ -248,7 +248,7 @@ class Segmenter:
         with run.stage("resample"):
             array = np.stack(
                 [
-                    normalise(sitk.GetArrayViewFromImage(resample(channel, grid)), bundle.intensity)
+                    normalise(sitk.GetArrayFromImage(resample(channel, grid)), bundle.intensity)
                     for channel in channels
                 ]
             )
