@@ -175,7 +175,7 @@ class RunConfig(Section):
 
     seed: int = Field(1, ge=0, description="everything random follows from it")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where to train")
-    amp: Literal["auto", "off"] = Field("auto", description="bfloat16 where the hardware has it, or never")
+    amp: Literal["auto", "never"] = Field("auto", description="bfloat16 where the hardware has it, or never")
     workers: int = Field(1, ge=1, le=64, description="threads that prepare samples ahead")
     checkpoint_minutes: float = Field(2.0, gt=0, description="time between checkpoints")
     validation_minutes: float = Field(20.0, gt=0, description="time between validations")

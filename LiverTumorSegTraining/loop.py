@@ -86,7 +86,7 @@ class Trainer:
         self.step, self.minutes = 0, 0.0
         self.bad_steps = 0
         self.bad_cases: list[list[str]] = []
-        self.best_score, self.validations_without_gain = -math.inf, 0
+        self.best_score, self.validations_without_gain, self.validated_step = -math.inf, 0, -1
         self.recent_losses: list[float] = []
         self.on_validation: Callable[[int, float], None] = lambda step, score: None
         if resume:
@@ -140,7 +140,8 @@ class Trainer:
             self.save_checkpoint()
             # A person who pressed Ctrl-C does not wait for a validation.
             if not stopped:
-                self._validate(progress)
+                if self.validated_step != self.step:
+                    self._validate(progress)
                 if settings.validate_before and self.processes.first:
                     write_before_after(self.run)
             progress.say(self._last_words(stopped))
@@ -213,6 +214,7 @@ class Trainer:
         if self.data.validation and self.processes.first:
             figures: Figures = validate(self.bundle(), self.data.validation, self.config, self.device, self._show)
             progress.validation(self.step, figures)
+            self.validated_step = self.step
             self.validations_without_gain += 1
             if score(figures) > self.best_score:
                 self.best_score, self.validations_without_gain = score(figures), 0

@@ -1,0 +1,45 @@
+"""Several processes train the network that one would have trained."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from LiverTumorSegLib.errors import UsageError
+
+from LiverTumorSegTraining.distributed import Processes
+from LiverTumorSegTraining.run_files import read_metrics
+
+STEPS = 5
+
+
+def train(presets, data, run, name, processes):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+    launcher = [sys.executable, "-m"]
+    if processes > 1:
+        launcher += ["torch.distributed.run", "--standalone", f"--nproc_per_node={processes}", "-m"]
+    arguments = ["--config", presets / "tiny" / f"{name}.yaml", "--data", data, "--output", run]
+    arguments += ["--optimiser.steps", STEPS, "--run.amp", "never", "--sampling.batch_size", 3, "--network.dropout", 0]
+    arguments += ["--loss.class_weights", "auto", "--data.validation_fraction", 0.34]
+    subprocess.run(
+        [*launcher, "LiverTumorSegTraining.train_cli", *map(str, arguments)], env=environment, check=True, timeout=400
+    )
+    return [entry["loss"] for entry in read_metrics(run) if "loss" in entry]
+
+
+@pytest.mark.parametrize(("name", "layout"), [("attention_unet_3d", "pairs"), ("brats_attention_3d", "brats")])
+def test_two_processes_equal_one(name, layout, make, presets, tmp_path):
+    data = make[layout](tmp_path / "data")
+    one = train(presets, data, tmp_path / "one", name, 1)
+    two = train(presets, data, tmp_path / "two", name, 2)
+    assert len(one) == len(two) == STEPS
+    # Three samples over two processes: shares of unequal size count as they should.
+    assert max(abs(a - b) for a, b in zip(one, two, strict=True)) < 1e-4
+
+
+def test_what_cannot_be_shared_is_refused(tiny, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    with pytest.raises(UsageError, match="4 processes share it"):
+        Processes(tiny())
+    with pytest.raises(UsageError, match="norm batch"):
+        Processes(tiny(sampling__batch_size=4, network__norm="batch"))

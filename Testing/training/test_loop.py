@@ -1,0 +1,188 @@
+"""The loop: resumes exactly, ends well however it ends, skips and counts bad steps, says what happened."""
+
+import json
+import math
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from LiverTumorSegLib.bundle import load_bundle
+from LiverTumorSegLib.errors import CancelledError, InputError, LiverTumorSegError
+
+from LiverTumorSegTraining.config import load_config
+from LiverTumorSegTraining.export import export_model, main
+from LiverTumorSegTraining.loop import Trainer
+from LiverTumorSegTraining.run_files import BEST, CHECKPOINT, PREVIOUS, RESOLVED, read_metrics
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+
+
+def losses(run):
+    return {entry["step"]: entry["loss"] for entry in read_metrics(run) if "loss" in entry}
+
+
+def command(presets, data, run, *options, name="attention_unet_3d"):
+    recipe = presets / "tiny" / f"{name}.yaml"
+    start = [sys.executable, "-m", "LiverTumorSegTraining.train_cli"]
+    return [*start, "--config", str(recipe), "--data", str(data), "--output", str(run), *map(str, options)]
+
+
+@pytest.fixture(scope="module")
+def finished(pairs, tiny, tmp_path_factory):
+    """A run of the tiny preset A with one patient held out."""
+    run = tmp_path_factory.mktemp("finished") / "run"
+    Trainer(tiny(data__validation=["case2"], run__tensorboard=True), pairs, run).train()
+    return run
+
+
+def test_a_run_leaves_all_records(finished):
+    assert sorted(losses(finished)) == [1, 2, 3, 4, 5, 6]
+    for name in (CHECKPOINT, PREVIOUS, BEST, RESOLVED, "loss_curve.png", "overlays/case2_portal.png"):
+        assert (finished / name).stat().st_size > 500, name
+    assert list((finished / "tensorboard").glob("events*"))
+    assert load_config(finished / RESOLVED).data.validation == ["case2"]
+    (validation,) = [entry["validation"] for entry in read_metrics(finished) if "validation" in entry]
+    assert set(validation["case2_portal"]) == {"liver_dice", "tumor_dice", "tumor_ml", "reference_tumor_ml"}
+
+
+def test_export_writes_a_bundle_and_a_card(finished, tmp_path):
+    bundle = export_model(finished, tmp_path / "model", version="2.0", training={"licence": "CC BY 4.0"})
+    assert load_bundle(tmp_path / "model").sha256 == bundle.sha256
+    card = (tmp_path / "model" / "MODEL_CARD.md").read_text()
+    for words in ("attention-unet-3d 2.0", "CC BY 4.0", "6 steps of 2 samples", "case2_portal", bundle.sha256):
+        assert words in card
+    assert json.loads((tmp_path / "model" / "model.json").read_text())["training"]["licence"] == "CC BY 4.0"
+    assert main([str(tmp_path), "--output", str(tmp_path / "x")]) == 3
+    assert main([str(finished), "--output", str(tmp_path / "best"), "--best"]) == 0
+
+
+def test_two_runs_are_alike_to_the_bit(pairs, tiny, tmp_path):
+    # bfloat16 convolutions of the CPU do not repeat to the bit; full precision does.
+    config = tiny(optimiser__steps=3, run__workers=2, run__amp="never")
+    states = []
+    for name in "ab":
+        trainer = Trainer(config, pairs, tmp_path / name)
+        trainer.train()
+        states.append(trainer.average.state)
+    assert losses(tmp_path / "a") == losses(tmp_path / "b")
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+@pytest.mark.parametrize("name", ["attention_unet_3d", "subvolume_64"])
+def test_killed_at_a_random_step_it_resumes_exactly(name, pairs, presets, tmp_path, tiny):
+    options = ("--optimiser.steps", 10, "--data.validation", "[case2]", "--run.amp", "never", "--network.dropout", 0.2)
+    whole = tiny(
+        name,
+        optimiser__steps=10,
+        data__validation=["case2"],
+        run__amp="never",
+        network__dropout=0.2,
+        run__overlays=False,
+    )
+    torch.set_num_threads(1)
+    Trainer(whole, pairs, tmp_path / "whole").train()
+    wanted = random.Random().randint(2, 7)
+    run = tmp_path / "killed"
+    process = subprocess.Popen(command(presets, pairs, run, *options, name=name), env=ENVIRONMENT)
+    while process.poll() is None and not (len(losses(run)) >= wanted and (run / CHECKPOINT).exists()):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert len(losses(run)) < 10
+    subprocess.run(command(presets, pairs, run, *options, "--resume", name=name), env=ENVIRONMENT, check=True)
+    expected, found = losses(tmp_path / "whole"), losses(run)
+    assert sorted(found) == sorted(expected)
+    assert max(abs(found[step] - expected[step]) for step in expected) < 1e-6
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(pairs, presets, tmp_path):
+    run = tmp_path / "run"
+    arguments = command(presets, pairs, run, "--optimiser.steps", 10000, "--run.checkpoint_minutes", 60)
+    process = subprocess.Popen(arguments, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and len(losses(run)) < 2:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, words = process.communicate(timeout=120)
+    assert process.returncode == CancelledError.exit_code
+    assert "go on with --resume" in words
+    export_model(run, tmp_path / "model")
+
+
+def test_the_time_limit_ends_with_a_usable_model(pairs, tiny, tmp_path):
+    config = tiny(optimiser__steps=100000)
+    trainer = Trainer(config, pairs, tmp_path / "run", max_minutes=0.05)
+    trainer.train()
+    assert 0 < trainer.step < 100000
+    rates = [entry["learning_rate"] for entry in read_metrics(tmp_path / "run") if "loss" in entry]
+    assert rates[-1] < 0.3 * max(rates)
+    export_model(tmp_path / "run", tmp_path / "model")
+
+
+def test_resume_without_or_with_a_foreign_checkpoint(pairs, tiny, tmp_path, finished):
+    with pytest.raises(InputError, match="no checkpoint"):
+        Trainer(tiny(), pairs, tmp_path / "new", resume=True)
+    run = tmp_path / "other"
+    run.mkdir()
+    (run / CHECKPOINT).write_bytes((finished / CHECKPOINT).read_bytes())
+    with pytest.raises(InputError, match="another network"):
+        Trainer(tiny(network__features=[8, 16, 16, 32]), pairs, run, resume=True)
+    (run / CHECKPOINT).write_bytes((finished / CHECKPOINT).read_bytes()[:5000])
+    with pytest.raises(InputError, match=r"damaged.*checkpoint\.previous\.pt"):
+        Trainer(tiny(), pairs, run, resume=True)
+    (run / CHECKPOINT).rename(run / PREVIOUS)
+    (run / PREVIOUS).write_bytes((finished / PREVIOUS).read_bytes())
+    assert Trainer(tiny(), pairs, run, resume=True).step > 0
+
+
+def test_accumulated_batches_make_one_step(pairs, tiny, tmp_path):
+    # Cross entropy is a mean over voxels, all of which are labelled here: two batches of two are one of four.
+    changes = {"loss__name": "cross_entropy", "optimiser__steps": 1, "network__deep_supervision": False}
+    changes |= {"run__amp": "never", "augmentation__rotation_degrees": 0, "augmentation__scale": [1, 1]}
+    found = []
+    for size, parts in ((4, 1), (2, 2)):
+        config = tiny("unet_3d_128", sampling__batch_size=size, optimiser__accumulate=parts, **changes)
+        run = tmp_path / str(size)
+        trainer = Trainer(config, pairs, run)
+        trainer.train()
+        found.append((losses(run)[1], trainer.network.state_dict()["stem.0.weight"]))
+    assert found[0][0] == pytest.approx(found[1][0], abs=1e-5)
+    torch.testing.assert_close(found[0][1], found[1][1], atol=1e-4, rtol=1e-3)
+
+
+def test_bad_steps_are_skipped_and_three_in_a_row_name_the_cases(pairs, tiny, tmp_path):
+    trainer = Trainer(tiny(optimiser__steps=8), pairs, tmp_path / "run")
+    before = {name: tensor.clone() for name, tensor in trainer.network.state_dict().items()}
+    good = trainer.sampler.batch
+
+    def bad(step, *place):
+        batch = good(step, *place)
+        if step in (0, 2, 4, 5, 6):
+            batch.image[:] = math.nan
+        return batch
+
+    trainer.sampler.batch = bad
+    trainer._one_step(trainer._sample(0), 1e-3)
+    assert all(torch.equal(before[name], tensor) for name, tensor in trainer.network.state_dict().items())
+    with pytest.raises(LiverTumorSegError, match="3 steps in a row, on case"):
+        trainer.train()
+    assert trainer.bad_steps == 6
+
+
+def test_early_stopping(pairs, tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr("LiverTumorSegTraining.loop.validate", lambda *a: {"case": {"tumor_dice": 0.5}})
+    changes = {"run__early_stopping": 2, "run__validation_minutes": 1e-6, "data__validation": ["case2"]}
+    trainer = Trainer(tiny(optimiser__steps=50, **changes), pairs, tmp_path / "run")
+    trainer.train()
+    assert trainer.step == 3
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adamw"])
+def test_schedules_and_optimisers(kind, pairs, tiny, tmp_path):
+    config = tiny(optimiser__kind=kind, optimiser__schedule="poly", optimiser__steps=2, loss__name="focal_tversky")
+    Trainer(config, pairs, tmp_path / "run").train()
+    assert all(math.isfinite(loss) for loss in losses(tmp_path / "run").values())
