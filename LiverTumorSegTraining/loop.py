@@ -140,7 +140,7 @@ class Trainer:
             self.save_checkpoint()
             # A person who pressed Ctrl-C does not wait for a validation.
             if not stopped:
-                if self.validated_step != self.step:
+                if self.validated_step < self.step:
                     self._validate(progress)
                 if settings.validate_before and self.processes.first:
                     write_before_after(self.run)
@@ -211,10 +211,10 @@ class Trainer:
             )
 
     def _validate(self, progress: TrainingProgress) -> None:
+        self.validated_step = self.step
         if self.data.validation and self.processes.first:
             figures: Figures = validate(self.bundle(), self.data.validation, self.config, self.device, self._show)
             progress.validation(self.step, figures)
-            self.validated_step = self.step
             self.validations_without_gain += 1
             if score(figures) > self.best_score:
                 self.best_score, self.validations_without_gain = score(figures), 0
