@@ -34,7 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="benchmark.py", description="Measure speed and memory beside the peers.")
     parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
     parser.add_argument("--quick", action="store_true", help="a small scan: tries the benchmark out, proves nothing")
-    parser.add_argument("--evaluation", action="store_true", help="measure the scoring of a large pair instead")
+    part = parser.add_mutually_exclusive_group()
+    part.add_argument("--evaluation", action="store_true", help="measure the scoring of a large pair instead")
+    part.add_argument("--training", action="store_true", help="measure the samples a second of training instead")
     parser.add_argument("--threads", type=int, default=_cores(), help="threads of every candidate")
     parser.add_argument("--quality", default="standard", choices=("quick", "standard", "best"))
     parser.add_argument("--offline", action="store_true", help="use only what was downloaded before")
@@ -42,6 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.evaluation:
             figures = evaluation(quick=options.quick)
+        elif options.training:
+            from ..training_benchmark import run as training
+
+            figures = training(quick=options.quick)
         else:
             figures = inference(quick=options.quick, threads=options.threads, quality=options.quality,
                                 offline=options.offline)
@@ -166,9 +172,14 @@ def _say(text: str) -> None:
 
 def _print_table(figures: dict[str, Any]) -> None:
     """Print one row a candidate: its seconds (without and with the start of Python), memory, and ratio to ours."""
-    print(f"\n{'':<28}{'total s':>10}{'wall s':>10}{'peak MB':>10}{'ratio':>8}")
-    for name, measured in figures["seconds"].items():
-        stages = measured if isinstance(measured, dict) else {"total": measured}
+    seconds = figures.get("seconds") or figures["seconds_per_step"]
+    peaks = figures.get("peak_rss_mb", {})
+    title = "total s" if "seconds" in figures else "s a step"
+    print(f"\n{'':<28}{title:>10}{'wall s':>10}{'peak MB':>10}{'ratio':>8}")
+    for name, measured in seconds.items():
+        best = min(measured) if isinstance(measured, list) else measured
+        stages = best if isinstance(best, dict) else {"total": best}
         wall = f"{stages['wall']:.1f}" if "wall" in stages else ""
-        row = f"{name:<28}{stages['total']:>10.1f}{wall:>10}{figures['peak_rss_mb'][name]:>10.0f}"
-        print(f"{row}{figures['ratios'].get(name, 1.0):>8.1f}")
+        peak = f"{peaks[name]:.0f}" if name in peaks else ""
+        ratio = figures["ratios"].get(name, 1.0)
+        print(f"{name:<28}{stages['total']:>10.2f}{wall:>10}{peak:>10}{ratio:>8.1f}")
