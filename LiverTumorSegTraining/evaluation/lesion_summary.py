@@ -134,9 +134,7 @@ def _recall(sums: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def _precision(sums: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Share of predicted lesions that are true; 0 when nothing was predicted although there was something to find."""
-    share = _divide(sums[..., 2], sums[..., 3])
-    return np.where((sums[..., 3] == 0) & (sums[..., 1] > 0), 0.0, share)
+    return _divide(sums[..., 2], sums[..., 3])
 
 
 def _f1(sums: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
