@@ -200,7 +200,7 @@ def _write(
         write_segmentation(segmentation, result.labelmap, labels, metadata)
         write_report_json(private / f"{name}.report.json", report)
         write_lesions_csv(private / f"{name}.lesions.csv", result.lesions)
-        write_case_picture(private / f"{name}.png", case.image, result.labelmap, result.lesions, title=name)
+        write_case_picture(private / f"{name}.png", case.image, result.labelmap, result.lesions, name, labels)
         if options.probabilities and result.tumor_probability is not None:
             sitk.WriteImage(
                 result.tumor_probability, str(private / f"{name}.tumor-probability.nrrd"), useCompression=True

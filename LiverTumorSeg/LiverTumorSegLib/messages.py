@@ -91,8 +91,8 @@ class BarMessages:
             TextColumn("{task.description}"),
             console=Console(stderr=True),
         )
-        self._bar.start()
         self._task: Any = None
+        self._bar.start()
 
     def _say(self, text: str) -> None:
         if self._bar is None:
@@ -121,7 +121,10 @@ class BarMessages:
         self._say(f"{case}: written to {files['segmentation']}")
 
     def error(self, case: str | None, message: str, exit_code: int) -> None:
-        """Say the sentence."""
+        """Say the sentence and take the case's bar away."""
+        if self._bar is not None and self._task is not None:
+            self._bar.remove_task(self._task)
+            self._task = None
         self._say(f"{case}: {message}" if case else message)
 
     def close(self) -> None:

@@ -192,8 +192,11 @@ def _one_layer(image: sitk.Image, segments: list[dict[str, str]], path: Path) ->
         values = list(range(1, len(values) + 1))
     merged = np.zeros(array.shape[:3], dtype=np.uint8 if max(values) <= np.iinfo(np.uint8).max else np.uint16)
     names: dict[str, int] = {}
-    for segment, (layer, old), new in zip(segments, stored, values, strict=True):
-        merged[layers[..., layer] == old] = new
+    masks = [layers[..., layer] == old for layer, old in stored]
+    # Where segments overlap the smaller one shows: a tumour inside a whole-organ liver is not lost.
+    for index in sorted(range(len(masks)), key=lambda index: -np.count_nonzero(masks[index])):
+        merged[masks[index]] = values[index]
+    for segment, new in zip(segments, values, strict=True):
         names[segment.get("Name") or segment.get("ID", f"segment {new}")] = new
     labelmap = sitk.GetImageFromArray(merged)
     labelmap.SetSpacing(image.GetSpacing())

@@ -112,20 +112,23 @@ def test_any_grid_comes_back_exactly(tmp_path_factory, grid, suffix):
     assert np.allclose(affine_of(sitk.ReadImage(str(path))), affine_of(image), atol=1e-4)
 
 
-def test_layers_shared_values_and_overlap(tmp_path):
-    """Two layers, both with label value 1, overlapping, as Slicer writes overlapping segments."""
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_layers_shared_values_and_overlap(tmp_path, order):
+    """Two layers, both with label value 1, overlapping, as Slicer writes overlapping segments; the smaller one shows."""
     one, two = (np.zeros((12, 16, 20), np.uint8) for _ in range(2))
     one[2:9, 3:12, 4:15] = 1
     two[4:6, 5:14, 6:9] = 1
     image = sitk.Compose([sitk.GetImageFromArray(one), sitk.GetImageFromArray(two)])
     image.SetOrigin((5, 6, 7))
-    for number, (name, layer) in enumerate([("Leber", 0), ("Metastase 1", 1)]):
+    segments = [("Leber", 0), ("Metastase 1", 1)]
+    for number, (name, layer) in enumerate(segments[place] for place in order):
         for key, value in {"ID": f"S{number}", "Name": name, "LabelValue": 1, "Layer": layer}.items():
             image.SetMetaData(f"Segment{number}_{key}", str(value))
     sitk.WriteImage(image, str(tmp_path / "a.seg.nrrd"))
     merged, names = read_segmentation(tmp_path / "a.seg.nrrd")
-    assert names == {"Leber": 1, "Metastase 1": 2}
-    expected = np.where(two == 1, 2, one)
+    liver, metastasis = (order.index(place) + 1 for place in (0, 1))
+    assert names == {"Leber": liver, "Metastase 1": metastasis}
+    expected = np.where(two == 1, metastasis, one * liver)
     assert np.array_equal(sitk.GetArrayViewFromImage(merged), expected)
     assert merged.GetOrigin() == (5, 6, 7)
 
