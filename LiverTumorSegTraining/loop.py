@@ -41,6 +41,7 @@ from LiverTumorSegTraining.validation import Figures, Segmented, score, validate
 from LiverTumorSegTraining.warm_start import freeze, warm_start
 
 BAD_STEPS_IN_A_ROW = 3
+SMALLEST_BFLOAT16_GRID = 2
 
 
 class Trainer:
@@ -81,6 +82,7 @@ class Trainer:
         self.network = self._new_network()
         self.average = WeightAverage(self.network, config.optimiser.ema)
         self.parallel = self.processes.wrap(self.network)
+        self.mixed_precision = config.run.amp == "auto" and bfloat16_is_fast(self.device, config)
         self.optimiser = self._new_optimiser()
         self.loss = SegmentationLoss(config.loss, self._class_weights(), self.processes.add_up)
         self.step, self.minutes = 0, 0.0
@@ -195,8 +197,7 @@ class Trainer:
         image = self.augment(image, self.step, places)
         if image.ndim == 5:
             image = image.to(memory_format=torch.channels_last_3d)
-        fast = self.config.run.amp == "auto" and bfloat16_is_fast(self.device)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=fast):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed_precision):
             logits = self.parallel.train()(image)
         return self.loss(logits, batch.label.to(self.device, non_blocking=True))
 
@@ -308,8 +309,12 @@ class Trainer:
             forget_metrics_after(self.run, self.step)
 
 
-def bfloat16_is_fast(device: torch.device) -> bool:
-    """Return whether bfloat16 runs in hardware there."""
+def bfloat16_is_fast(device: torch.device, config: Config) -> bool:
+    """Return whether bfloat16 runs in hardware there, and is right for the recipe's network."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported()
-    return device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    # oneDNN's weight gradient of a bfloat16 convolution over a grid of 2 x 2 x 2 is garbage, often NaN (torch 2.13).
+    stride = 2 ** (len(config.network.features) - 1 + (config.network.stem == "half"))
+    coarsest = min(-(-length // stride) for length in config.sampling.patch_size)
+    supported = device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return supported and coarsest > SMALLEST_BFLOAT16_GRID

@@ -16,7 +16,7 @@ from LiverTumorSegLib.errors import CancelledError, InputError, LiverTumorSegErr
 
 from LiverTumorSegTraining.config import load_config
 from LiverTumorSegTraining.export import export_model, main
-from LiverTumorSegTraining.loop import Trainer
+from LiverTumorSegTraining.loop import Trainer, bfloat16_is_fast
 from LiverTumorSegTraining.run_files import BEST, CHECKPOINT, PREVIOUS, RESOLVED, read_metrics
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
@@ -186,3 +186,9 @@ def test_schedules_and_optimisers(kind, pairs, tiny, tmp_path):
     config = tiny(optimiser__kind=kind, optimiser__schedule="poly", optimiser__steps=2, loss__name="focal_tversky")
     Trainer(config, pairs, tmp_path / "run").train()
     assert all(math.isfinite(loss) for loss in losses(tmp_path / "run").values())
+
+
+def test_no_bfloat16_where_the_coarsest_grid_is_too_small_for_it(pairs, tiny):
+    assert not bfloat16_is_fast(torch.device("cpu"), tiny())
+    supported = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    assert bfloat16_is_fast(torch.device("cpu"), tiny(sampling__patch_size=[64, 48, 64])) == supported
