@@ -114,7 +114,7 @@ def test_any_grid_comes_back_exactly(tmp_path_factory, grid, suffix):
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 def test_layers_shared_values_and_overlap(tmp_path, order):
-    """Two layers, both with label value 1, overlapping, as Slicer writes overlapping segments; the smaller one shows."""
+    """Two layers, both with label value 1, overlapping, as Slicer writes them; the smaller segment shows."""
     one, two = (np.zeros((12, 16, 20), np.uint8) for _ in range(2))
     one[2:9, 3:12, 4:15] = 1
     two[4:6, 5:14, 6:9] = 1
