@@ -54,7 +54,7 @@ def learn(config, data, run, metric, goal):
         if trainer.step % 20 == 0:
             figures = mean_figures(validate(trainer.bundle(), trainer.data.training, config, torch.device("cpu")))
             best = max(best, figures[metric])
-            print(f"step {trainer.step}: {figures}, {time.process_time() - started:.0f} s", flush=True)  # noqa: T201
+            print(f"step {trainer.step}: {figures}, {time.process_time() - started:.0f} s", flush=True)
     seconds = time.process_time() - started, time.monotonic() - clock
     print(
         f"{config.id}: {metric} {best:.3f} after {trainer.step} steps, {seconds[0]:.0f} s CPU, {seconds[1]:.0f} s wall"
