@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from LiverTumorSegLib.errors import LiverTumorSegError, UsageError
+from LiverTumorSegLib.errors import UsageError
 
+from .command import exit_code
 from .engine import Evaluation, evaluate
 from .metrics import WORST_AT_MISS
 from .outputs import write_lesions_csv, write_metrics_csv, write_metrics_json
@@ -21,18 +21,7 @@ from .report import write_estimate, write_report
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Evaluate predictions against references; return the exit code."""
-    options = _parser().parse_args(arguments)
-    try:
-        _run(options)
-    except LiverTumorSegError as error:
-        if options.debug:
-            traceback.print_exc()
-        sys.stderr.write(f"{error}\n")
-        return error.exit_code
-    except KeyboardInterrupt:
-        sys.stderr.write("Cancelled; nothing was written.\n")
-        return 130
-    return 0
+    return exit_code(_run, _parser().parse_args(arguments))
 
 
 def _parser() -> argparse.ArgumentParser:

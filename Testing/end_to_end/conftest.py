@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from LiverTumorSegLib.bundle import Bundle
+from LiverTumorSegLib.bundle import Bundle, save_bundle
 from LiverTumorSegLib.network import UNet
 from LiverTumorSegLib.preprocess import Grid, Intensity
 from scipy.spatial.transform import Rotation
@@ -73,6 +73,16 @@ def density_bundle(task: str, spacing_mm: float) -> Bundle:
 def density_bundles() -> tuple[Bundle, Bundle]:
     """The fine bundle and the localiser."""
     return density_bundle("liver-tumor", 2.0), density_bundle("localiser", 3.0)
+
+
+@pytest.fixture(scope="session")
+def models(density_bundles, tmp_path_factory):
+    """Return a models folder that holds both bundles under the names of the shipped ones."""
+    folder = tmp_path_factory.mktemp("models")
+    fine, localiser = density_bundles
+    save_bundle(fine, folder / "liver-tumor")
+    save_bundle(localiser, folder / "liver-localiser")
+    return folder
 
 
 def phantom(grid: Grid) -> tuple[np.ndarray, np.ndarray]:

@@ -13,17 +13,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from LiverTumorSegLib.__main__ import main
-from LiverTumorSegLib.bundle import save_bundle
 from LiverTumorSegLib.imageio import read_segmentation
-
-
-@pytest.fixture(scope="module")
-def models(density_bundles, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models")
-    fine, localiser = density_bundles
-    save_bundle(fine, folder / "liver-tumor")
-    save_bundle(localiser, folder / "liver-localiser")
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from LiverTumorSegLib.errors import LiverTumorSegError, UsageError
+from LiverTumorSegLib.errors import UsageError
 from LiverTumorSegLib.imageio import case_name
 
+from ..command import exit_code
 from .inputs import ScanInput, load_time_point, parse_day
 from .outputs import write_csv, write_json
 from .registration import IDENTITY, align_livers
@@ -22,18 +22,7 @@ from .tracking import follow
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Compare the scans of one patient; return the exit code."""
-    options = _parser().parse_args(arguments)
-    try:
-        _run(options)
-    except LiverTumorSegError as error:
-        if options.debug:
-            traceback.print_exc()
-        sys.stderr.write(f"{error}\n")
-        return error.exit_code
-    except KeyboardInterrupt:
-        sys.stderr.write("Cancelled.\n")
-        return 130
-    return 0
+    return exit_code(_run, _parser().parse_args(arguments))
 
 
 def compare(points: list[TimePoint]) -> FollowUp:
