@@ -13,6 +13,7 @@ import torch
 import yaml
 from LiverTumorSegLib.bundle import Bundle, load_bundle
 from LiverTumorSegLib.errors import CancelledError, InputError, LiverTumorSegError
+from LiverTumorSegLib.tiles import cpu_has_bfloat16
 from torch import Tensor, nn
 
 from LiverTumorSegTraining.averaging import WeightAverage
@@ -316,5 +317,5 @@ def bfloat16_is_fast(device: torch.device, config: Config) -> bool:
     # oneDNN's weight gradient of a bfloat16 convolution over a grid of 2 x 2 x 2 is garbage, often NaN (torch 2.13).
     stride = 2 ** (len(config.network.features) - 1 + (config.network.stem == "half"))
     coarsest = min(-(-length // stride) for length in config.sampling.patch_size)
-    supported = device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    supported = device.type == "cpu" and cpu_has_bfloat16()
     return supported and coarsest > SMALLEST_BFLOAT16_GRID

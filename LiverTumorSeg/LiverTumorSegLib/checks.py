@@ -12,6 +12,7 @@ import SimpleITK as sitk
 from .findings import Finding, refuse
 from .grids import MAX_SHEAR, shear_of, superior_axis
 from .hounsfield import doubt_hounsfield
+from .preprocess import AIR_HU
 
 __all__ = ["Finding", "check_image", "refuse", "replace_nonfinite"]
 
@@ -23,7 +24,6 @@ MAX_EXTENT_MM = 2500.0
 MIN_FIELD_OF_VIEW_MM = 200.0
 MIN_COVERAGE_MM = 80.0
 MAX_NONFINITE_SHARE = 1e-3
-AIR_HU = -1024.0
 
 # Enough voxels for shares of 1e-4, few enough that a large scan is judged in a fraction of a second.
 _SAMPLE_VOXELS = 4_000_000

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
-from .checks import AIR_HU
 from .errors import InputError
 from .findings import Finding
 from .grids import MAX_SHEAR, Floats, nearest_orthonormal, shear_of
 from .itkwarnings import itk_warnings_off
+from .preprocess import AIR_HU
 
 # A slice this far (in slice distances, or pixels) from its even place counts as displaced.
 _DISPLACED = 0.1

@@ -17,6 +17,7 @@ import SimpleITK as sitk
 import torch
 from LiverTumorSegLib.errors import LiverTumorSegError
 from LiverTumorSegLib.report import write_report_json
+from LiverTumorSegLib.tiles import cpu_has_bfloat16
 
 from ..demo.samples import SAMPLES, fetch
 from ..evaluation.benchmark import run as evaluation
@@ -86,7 +87,7 @@ def inference(*, quick: bool, threads: int, quality: str = "standard", offline: 
     """
     sample = next(sample for sample in SAMPLES if sample.name.startswith("lidc"))
     source, _ = fetch(sample, ROOT / "results" / ".cache", offline=offline, say=_say)
-    bf16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    bf16 = cpu_has_bfloat16()
     seconds: dict[str, dict[str, float]] = {}
     peaks: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
