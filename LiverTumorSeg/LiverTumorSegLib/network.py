@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the field's own abbreviation
 
+from .instance_norm import InstanceNorm3d
+
 Attention = Literal["none", "gate", "spatial"]
 Norm = Literal["instance", "batch"]
 Stem = Literal["full", "half"]
@@ -21,7 +23,7 @@ Stem = Literal["full", "half"]
 _CONV: dict[int, type[nn.Module]] = {2: nn.Conv2d, 3: nn.Conv3d}
 _DROPOUT: dict[int, type[nn.Module]] = {2: nn.Dropout2d, 3: nn.Dropout3d}
 _NORM: dict[str, dict[int, type[nn.Module]]] = {
-    "instance": {2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d},
+    "instance": {2: nn.InstanceNorm2d, 3: InstanceNorm3d},
     "batch": {2: nn.BatchNorm2d, 3: nn.BatchNorm3d},
 }
 _INTERPOLATION = {2: "bilinear", 3: "trilinear"}
