@@ -13,8 +13,9 @@ from torch import Tensor
 
 from LiverTumorSegTraining.augmentation import change_intensity, random_affine, sample_patch
 from LiverTumorSegTraining.config import Config
+from LiverTumorSegTraining.distractors import add_distractors
 from LiverTumorSegTraining.preparation import PreparedCase
-from LiverTumorSegTraining.synthetic import add_distractors, add_tumors
+from LiverTumorSegTraining.synthetic import add_tumors
 
 AIR_BELOW_HU = -200
 """A patch "anywhere" is centred in the body, not in the air around it."""
@@ -102,7 +103,7 @@ class PatchSampler:
             if self.config.task == "localiser":
                 label[label == TUMOR.value] = LIVER.value
         if rng.random() < synthetic.distractor_probability:
-            image = add_distractors(image, label, spacing_zyx, rng)
+            image, label = add_distractors(image, label, spacing_zyx, rng)
         return image, label
 
     def _unit(self, limits: tuple[float, float] | None) -> tuple[float, float]:

@@ -1,0 +1,80 @@
+"""Random shapes and textures that synthetic tumours and distractors are drawn with."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy import ndimage
+
+
+def signed_distance_mm(
+    shape: tuple[int, ...], centre: np.ndarray, radius_mm: float, irregularity: float, spacing_mm: np.ndarray,
+    rng: np.random.Generator, elongation: float = 0.25,
+) -> np.ndarray:  # fmt: skip
+    """Return the signed distance (mm, negative inside) to a deformed, randomly turned ellipsoid, [z, y, x].
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the result.
+    centre : ndarray
+        Voxel z, y, x.
+    radius_mm : float
+        Of the ball of the same volume.
+    irregularity : float
+        How far the surface wobbles, as a part of the radius.
+    spacing_mm : ndarray
+        z, y, x.
+    rng : Generator
+        Source of randomness.
+    elongation : float
+        Natural logarithm of the largest ratio of an axis to the radius.
+    """
+    axes = np.meshgrid(*[np.arange(n, dtype=np.float32) for n in shape], indexing="ij")
+    offsets = np.stack([(axis - c) * s for axis, c, s in zip(axes, centre, spacing_mm, strict=True)], -1)
+    rotation = np.linalg.qr(rng.normal(size=(3, 3)))[0].astype(np.float32)
+    factors = np.exp(rng.uniform(-elongation, elongation, 3)).astype(np.float32)
+    factors /= factors.prod() ** (1 / 3)
+    scaled = np.linalg.norm(offsets @ rotation / factors, axis=-1)
+    wobble = smooth_noise(shape, radius_mm * 0.7 / spacing_mm, rng)
+    wobble += 0.5 * smooth_noise(shape, radius_mm * 0.3 / spacing_mm, rng)
+    return scaled - radius_mm * (1 + irregularity * np.clip(wobble, -2, 2) * 0.5)
+
+
+def distance_to_curve_mm(shape: tuple[int, ...], points: np.ndarray, spacing_mm: np.ndarray) -> np.ndarray:
+    """Return the distance (mm) of each voxel, [z, y, x], to a quadratic Bézier curve.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the result.
+    points : ndarray
+        3 x 3: start, control point and end, voxel z, y, x each; parts outside `shape` are left out.
+    spacing_mm : ndarray
+        z, y, x.
+    """
+    t = np.linspace(0, 1, 4 * max(shape))[:, None]
+    curve = np.round((1 - t) ** 2 * points[0] + 2 * t * (1 - t) * points[1] + t**2 * points[2]).astype(int)
+    curve = curve[((curve >= 0) & (curve < shape)).all(1)]
+    away = np.ones(shape, bool)
+    away[tuple(curve.T)] = False
+    distance: np.ndarray = ndimage.distance_transform_edt(away, spacing_mm)
+    return distance
+
+
+def smooth_noise(shape: tuple[int, ...], sigma_voxels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return Gaussian noise of unit deviation with the given correlation length, made coarse and enlarged."""
+    step = np.maximum(np.asarray(sigma_voxels) / 1.2, 1.0)
+    coarse = [max(math.ceil(n / s) + 3, 3) for n, s in zip(shape, step, strict=True)]
+    noise = ndimage.gaussian_filter(rng.standard_normal(coarse).astype(np.float32), 1.0)
+    zoomed = ndimage.zoom(noise, [(n + 1) / c for n, c in zip(shape, coarse, strict=True)], order=1)
+    zoomed = zoomed[tuple(slice(0, n) for n in shape)]
+    return zoomed / max(float(zoomed.std()), 1e-6)
+
+
+def box_around(shape: tuple[int, ...], centre: np.ndarray, reach: np.ndarray) -> tuple[slice, ...]:
+    """Return the slices of the box that reaches so many voxels to each side of a centre, inside `shape`."""
+    return tuple(
+        slice(max(int(c - r), 0), min(math.ceil(c + r) + 1, n)) for c, r, n in zip(centre, reach, shape, strict=True)
+    )
