@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 from LiverTumorSegLib.errors import InputError
+from LiverTumorSegLib.grids import grid_difference
 from LiverTumorSegLib.labels import IGNORE, TUMOR
 from LiverTumorSegLib.preprocess import Grid, Intensity, canonical_grid, normalise, resample
 from scipy import ndimage
@@ -18,7 +19,7 @@ from scipy import ndimage
 from LiverTumorSegTraining.case import Case
 from LiverTumorSegTraining.config import Config
 from LiverTumorSegTraining.preparation_cache import Arrays, PreparationCache, content_hash
-from LiverTumorSegTraining.reading import as_classes, on_one_grid, read_channels, read_label, strange_values
+from LiverTumorSegTraining.reading import as_classes, read_channels, read_label, strange_values
 
 CENTRES_PER_LESION = 200
 ORGAN_CENTRES = 20_000
@@ -150,7 +151,7 @@ def _prepared(case: Case, arrays: Arrays) -> PreparedCase:
 def _arrays(case: Case, config: Config) -> Arrays:
     channels = read_channels(case, config.data.channels)
     label = read_label(case, config.data, channels[0])
-    if not on_one_grid(channels[0], label):
+    if grid_difference(channels[0], label):
         raise InputError(f"Case {case.name}: image and label do not lie on the same grid; correct the label file.")
     target = _target_grid(channels[0], label, config)
     is_ct = config.preparation.window_hu is not None

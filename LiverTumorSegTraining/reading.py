@@ -7,13 +7,11 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 from LiverTumorSegLib.errors import InputError
+from LiverTumorSegLib.grids import grid_difference, place_in
 from LiverTumorSegLib.labels import IGNORE
-from LiverTumorSegLib.preprocess import Grid
 
 from LiverTumorSegTraining.case import Case
 from LiverTumorSegTraining.config import DataConfig
-
-GRID_TOLERANCE_MM = 1e-3
 
 
 def read_channels(case: Case, channels: list[str]) -> list[sitk.Image]:
@@ -39,7 +37,7 @@ def read_channels(case: Case, channels: list[str]) -> list[sitk.Image]:
             f"Case {case.name} has {len(images)} channels, but data.channels names {', '.join(channels)}."
         )
     for image, path in zip(images[1:], case.images[1:], strict=False):
-        if not on_one_grid(image, images[0]):
+        if grid_difference(images[0], image):
             raise InputError(f"Case {case.name}: {path.name} and {case.images[0].name} do not lie on the same grid.")
     return images
 
@@ -85,25 +83,9 @@ def read_label(case: Case, data: DataConfig, reference: sitk.Image | None = None
         values[array == value] = wanted[name.lower()]
     named = sitk.GetImageFromArray(values)
     named.CopyInformation(image)
-    if reference is not None and _voxels_coincide(named, reference):
+    if reference is not None and place_in(reference, named) is not None:
         return onto_grid(named, reference)
     return named
-
-
-def _voxels_coincide(part: sitk.Image, whole: sitk.Image) -> bool:
-    """Return whether the voxels of one grid are voxels of another, to a thousandth of a voxel."""
-    corners = np.vstack([np.zeros(3), np.asarray(part.GetSize(), float) - 1, np.eye(3)])
-    index = Grid.of(whole).index(Grid.of(part).point_mm(corners))
-    steps = index[2:] - index[0]
-    return np.allclose(index, np.round(index), atol=1e-3) and np.allclose(steps, np.eye(3), atol=1e-3)
-
-
-def on_one_grid(first: sitk.Image, second: sitk.Image) -> bool:
-    """Return whether two images have the same size and their voxels the same places, to 0.001 mm."""
-    if first.GetSize() != second.GetSize() or first.GetDimension() != second.GetDimension():
-        return False
-    corners = np.vstack([np.eye(3), np.asarray(first.GetSize(), float) - 1])
-    return np.allclose(Grid.of(first).point_mm(corners), Grid.of(second).point_mm(corners), atol=GRID_TOLERANCE_MM)
 
 
 def strange_values(array: np.ndarray, data: DataConfig) -> list[float]:

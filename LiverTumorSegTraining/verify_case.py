@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 from LiverTumorSegLib.errors import InputError, LiverTumorSegError
+from LiverTumorSegLib.grids import GRID_TOLERANCE, affine_of, corner_distance_mm
 from LiverTumorSegLib.labels import IGNORE
-from LiverTumorSegLib.preprocess import Grid
 
 from LiverTumorSegTraining.case import Case
 from LiverTumorSegTraining.config import DataConfig
-from LiverTumorSegTraining.reading import GRID_TOLERANCE_MM, read_image, read_label
+from LiverTumorSegTraining.reading import read_image, read_label
 
 SMALLEST_MM, LARGEST_MM = 0.2, 10.0
 FEWEST_SLICES = 8
@@ -179,9 +179,8 @@ def _label(
 def _grid_problems(image: sitk.Image, reference: sitk.Image, name: str, what: str) -> list[tuple[str, str]]:
     if image.GetSize() != reference.GetSize():
         return [(f"{what}_size", f"{name} has the size {image.GetSize()}, the image {reference.GetSize()}")]
-    corners = np.vstack([np.zeros(3), np.asarray(reference.GetSize(), float) - 1, np.eye(3)])
-    distance = np.abs(Grid.of(image).point_mm(corners) - Grid.of(reference).point_mm(corners)).max()
-    if distance > GRID_TOLERANCE_MM:
+    distance = corner_distance_mm(affine_of(image), affine_of(reference), image.GetSize())
+    if distance > GRID_TOLERANCE:
         return [(f"{what}_geometry", f"the voxels of {name} lie up to {distance:.3g} mm off those of the image")]
     return []
 

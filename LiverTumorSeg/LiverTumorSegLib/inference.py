@@ -17,6 +17,7 @@ from .checks import check_image, replace_nonfinite
 from .devices import Rung, choose_device, climb
 from .errors import CancelledError, InputError, ModelError, UsageError
 from .findings import Finding, refuse
+from .grids import grid_difference
 from .labels import LIVER, TUMOR
 from .lesions import Lesion, measure_lesions
 from .localise import Location, judge
@@ -178,10 +179,12 @@ class Segmenter:
                 f"but {len(channels)} were given."
             )
         for channel in channels[1:]:
-            if channel.GetSize() != channels[0].GetSize() or not np.allclose(
-                Grid.of(channel).point_mm(np.eye(3)), Grid.of(channels[0]).point_mm(np.eye(3)), atol=1e-3
-            ):
-                raise InputError("The channel images do not lie on one grid: resample them to the first one.")
+            difference = grid_difference(channels[0], channel)
+            if difference:
+                raise InputError(
+                    "The channel images do not lie on one grid: resample them to the first one. "
+                    f"One has {difference}."
+                )
         return channels
 
     def _checked(self, image: sitk.Image, modality: str | None, force: bool, run: _Run) -> sitk.Image:

@@ -12,10 +12,9 @@ from scipy.spatial import cKDTree
 
 from .diameters import axial_diameters
 from .errors import InputError
-from .grids import affine_of, superior_axis
+from .grids import affine_of, grid_difference, place_in, superior_axis
 from .postprocess import Box, bounding_box, fill_holes
 
-_GEOMETRY_TOLERANCE = 1e-3
 _FULL_CONNECTIVITY = np.ones((3, 3, 3), dtype=bool)
 
 Floats = npt.NDArray[np.float64]
@@ -132,7 +131,9 @@ def measure_lesions(
     InputError
         When the grids do not belong together.
     """
-    _require_same_grid(labelmap, image)
+    difference = grid_difference(labelmap, image)
+    if difference:
+        raise InputError(f"The image has {difference}: it must lie on the grid of the segmentation.")
     array = sitk.GetArrayViewFromImage(labelmap)
     parts = _find(array == tumor_value)
     if parts is None:
@@ -194,16 +195,11 @@ def _centroids_lps(grid: sitk.Image, parts: _Parts) -> Floats:
 
 def _mean_probability(grid: sitk.Image, probability: sitk.Image, parts: _Parts) -> Floats:
     """Return the mean probability of each lesion (0..1; 0 for a lesion the probability image does not reach)."""
-    if not np.allclose(grid.GetDirection(), probability.GetDirection(), atol=_GEOMETRY_TOLERANCE) or not np.allclose(
-        grid.GetSpacing(), probability.GetSpacing(), atol=_GEOMETRY_TOLERANCE
-    ):
-        raise InputError("The probability image has another spacing or other axes than the segmentation.")
-    # Not by ITK's inverse of the grid, which is NaN when a direction holds a subnormal number.
-    offset_xyz = np.linalg.solve(affine_of(grid), [*probability.GetOrigin(), 1.0])[:3]
-    if np.abs(offset_xyz - np.round(offset_xyz)).max() > 0.05:
-        raise InputError("The probability image lies between the voxels of the segmentation.")
+    start = place_in(grid, probability)
+    if start is None:
+        raise InputError("The probability image does not lie on the voxels of the segmentation.")
     values = sitk.GetArrayViewFromImage(probability)
-    index = parts.index_zyx - np.round(offset_xyz[::-1]).astype(np.int64)[:, None]
+    index = parts.index_zyx - np.array(start[::-1])[:, None]
     inside = np.all((index >= 0) & (index < np.array(values.shape)[:, None]), axis=0)
     found = values[tuple(index[:, inside])].astype(np.float64)
     if values.dtype == np.uint8:
@@ -250,15 +246,3 @@ def _closest_voxels(
     order = np.lexsort((depth, parts.ids))
     _, first = np.unique(parts.ids[order], return_index=True)
     return index[:, order[first]].T
-
-
-def _require_same_grid(labelmap: sitk.Image, image: sitk.Image) -> None:
-    if labelmap.GetSize() != image.GetSize():
-        raise InputError(f"The segmentation has {labelmap.GetSize()} voxels and the image {image.GetSize()}.")
-    for name, one, other in (
-        ("spacing", labelmap.GetSpacing(), image.GetSpacing()),
-        ("origin", labelmap.GetOrigin(), image.GetOrigin()),
-        ("axes", labelmap.GetDirection(), image.GetDirection()),
-    ):
-        if not np.allclose(one, other, rtol=0.0, atol=_GEOMETRY_TOLERANCE):
-            raise InputError(f"The {name} of the segmentation and of the image differ: {one} and {other}.")

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 from LiverTumorSegLib.errors import InputError
+from LiverTumorSegLib.grids import place_in
 
 from .boxes import bounding_box, grow
 from .lesion_matching import find_components, match_lesions
@@ -76,14 +77,10 @@ def on_grid(
         raise InputError(
             f"{what}: a probability map holds bytes 0..255, this one {probability.GetPixelIDTypeAsString()}."
         )
-    same = np.allclose(probability.GetSpacing(), grid.GetSpacing(), rtol=0.0, atol=1e-3)
-    same = same and np.allclose(probability.GetDirection(), grid.GetDirection(), rtol=0.0, atol=1e-3)
-    start = np.array(grid.TransformPhysicalPointToContinuousIndex(probability.GetOrigin()))
-    whole = np.round(start).astype(int)
-    end = whole + np.array(probability.GetSize())
-    if not same or np.abs(start - whole).max() > 0.05 or whole.min() < 0 or np.any(end > np.array(grid.GetSize())):
+    start = place_in(grid, probability)
+    if start is None or min(start) < 0 or np.any(np.add(start, probability.GetSize()) > grid.GetSize()):
         raise InputError(f"{what} does not lie on the voxels of the reference.")
-    x, y, z = (int(value) for value in whole)
+    x, y, z = start
     return sitk.GetArrayFromImage(probability), (z, y, x)
 
 

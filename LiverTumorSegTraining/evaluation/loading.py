@@ -10,14 +10,11 @@ import numpy.typing as npt
 import SimpleITK as sitk
 from LiverTumorSegLib.checks import superior_axis
 from LiverTumorSegLib.errors import InputError
+from LiverTumorSegLib.grids import grid_difference, place_in
 from LiverTumorSegLib.imageio import read_segmentation
 
 from .pairing import CasePaths
 from .regions import Scheme, canonical_labels
-
-GEOMETRY_TOLERANCE = 1e-3
-"""mm for spacing and origin, cosine for axes."""
-_VOXEL_TOLERANCE = 0.01
 
 
 @dataclass(frozen=True)
@@ -86,19 +83,13 @@ def _voxels(labelmap: sitk.Image, grid: sitk.Image, path: Path, what: str) -> np
     if labelmap.GetSize() == grid.GetSize() or not _is_slicer_file(path):
         require_same_grid(grid, labelmap, what)
         return sitk.GetArrayFromImage(labelmap)
-    for name, ours, theirs in (
-        ("spacing", grid.GetSpacing(), labelmap.GetSpacing()),
-        ("axes", grid.GetDirection(), labelmap.GetDirection()),
-    ):
-        _require_close(name, ours, theirs, what)
-    start = np.array(grid.TransformPhysicalPointToContinuousIndex(labelmap.GetOrigin()))
-    whole = np.round(start).astype(int)
-    if np.abs(start - whole).max() > _VOXEL_TOLERANCE:
-        raise InputError(f"{what} lies between the voxels of the case's grid; export it on the grid of the scan.")
+    start = place_in(grid, labelmap)
+    if start is None:
+        raise InputError(f"{what} does not lie on the voxels of the case's grid; export it on the grid of the scan.")
     part = sitk.GetArrayFromImage(labelmap)
     full = np.zeros(grid.GetSize()[::-1], dtype=part.dtype)
     source, target = [], []
-    for first, size, room in zip(whole[::-1], part.shape, full.shape, strict=True):
+    for first, size, room in zip(start[::-1], part.shape, full.shape, strict=True):
         source.append(slice(max(0, -first), max(0, min(size, room - first))))
         target.append(slice(max(0, first), max(0, min(room, first + size))))
     full[tuple(target)] = part[tuple(source)]
@@ -109,30 +100,8 @@ def _voxels(labelmap: sitk.Image, grid: sitk.Image, path: Path, what: str) -> np
 
 def require_same_grid(reference: sitk.Image, other: sitk.Image, what: str) -> None:
     """Refuse an image whose size, spacing, origin or axes differ from the reference's."""
-    if reference.GetSize() != other.GetSize():
+    difference = grid_difference(reference, other)
+    if difference:
         raise InputError(
-            f"{what} has {_times(other.GetSize())} voxels but the other labelmap {_times(reference.GetSize())}; "
-            "both must lie on the grid of the scan."
+            f"{what} has {difference} (the other labelmap); both must lie on the grid of the scan."
         )
-    for name, ours, theirs in (
-        ("spacing", reference.GetSpacing(), other.GetSpacing()),
-        ("origin", reference.GetOrigin(), other.GetOrigin()),
-        ("axes", reference.GetDirection(), other.GetDirection()),
-    ):
-        _require_close(name, ours, theirs, what)
-
-
-def _require_close(name: str, ours: tuple[float, ...], theirs: tuple[float, ...], what: str) -> None:
-    if not np.allclose(ours, theirs, rtol=0.0, atol=GEOMETRY_TOLERANCE):
-        raise InputError(
-            f"{what} has {name} {_rounded(theirs)} but the other labelmap {_rounded(ours)}; "
-            "both must lie on the grid of the scan."
-        )
-
-
-def _times(size: tuple[int, ...]) -> str:
-    return " x ".join(map(str, size))
-
-
-def _rounded(values: tuple[float, ...]) -> str:
-    return "(" + ", ".join(f"{value:.4g}" for value in values) + ")"

@@ -121,7 +121,7 @@ def test_cropped_segmentation_is_put_in_its_place(folders):
     assert np.array_equal(prediction_of_case_0(folders), before)
     part.SetOrigin(np.array(part.GetOrigin()) + 0.3)
     write_segmentation(path, part, LABELS, {})
-    with pytest.raises(InputError, match="between the voxels"):
+    with pytest.raises(InputError, match="on the voxels"):
         prediction_of_case_0(folders)
 
 
