@@ -183,9 +183,34 @@ def froc_chart(evaluation: Evaluation) -> str | None:
         axes.set_ylabel("Sensitivity")
         axes.set_xlim(left=0)
         axes.set_ylim(0, 1.04)
-        axes.set_title(f"{froc.lesions} lesions, n = {froc.cases} scan{'' if froc.cases == 1 else 's'}")
+        axes.set_title(f"{froc.lesions} lesions, {_scans(froc.cases)}")
         axes.grid()
         axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8)
+        return svg_uri(figure)
+
+
+def reliability_chart(evaluation: Evaluation) -> str | None:
+    """Return the reliability diagram beside Dice against threshold, or None without probabilities."""
+    reliability = evaluation.reliability
+    if reliability is None or not reliability.bins:
+        return None
+    with chart(8.6, 3.6, ncols=2) as (figure, (left, right)):
+        left.plot([0, 1], [0, 1], color=NEUTRAL, linewidth=0.8)
+        shown = [(part.probability, part.observed) for part in reliability.bins]
+        left.plot(*zip(*shown, strict=True), color=SERIES[0], marker="o", markersize=4)
+        left.set_xlabel("Tumour probability given")
+        left.set_ylabel("Part of the voxels that is tumour")
+        left.set_xlim(0, 1)
+        left.set_ylim(0, 1)
+        left.set_title(f"{sum(part.voxels for part in reliability.bins):,} voxels, {_scans(reliability.cases)}")
+        left.grid()
+        right.plot(list(reliability.dice), list(reliability.dice.values()), color=SERIES[1], marker="o", markersize=4)
+        right.set_xlabel("Threshold")
+        right.set_ylabel("Mean tumour Dice")
+        right.set_xlim(0, 1)
+        right.set_ylim(0, 1.04)
+        right.set_title(f"{_scans(reliability.tumor_cases)} with tumour")
+        right.grid()
         return svg_uri(figure)
 
 
@@ -214,6 +239,10 @@ def paired_chart(difference: PairedDifference, first: str, second: str) -> str:
 
 def _short(name: str, longest: int = 34) -> str:
     return name if len(name) <= longest else name[: longest - 1] + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def _scans(count: int) -> str:
+    return f"n = {count} scan{'' if count == 1 else 's'}"
 
 
 def _count(shown: int, all_: int, words: str) -> str:

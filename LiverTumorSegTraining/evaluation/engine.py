@@ -14,6 +14,7 @@ from .froc import CaseFroc, Froc, case_froc, froc_curve, on_grid
 from .loading import LoadedCase, load_case
 from .pairing import CasePaths
 from .regions import Scheme
+from .reliability import CaseReliability, Reliability, case_reliability, reliability_curve
 from .summary import Summary, summarise
 
 PROBABILITY_REGION = "tumor"
@@ -36,6 +37,8 @@ class Evaluation:
     summary : Summary
     froc : Froc or None
         None when no prediction kept its probabilities.
+    reliability : Reliability or None
+        Likewise.
     unused : tuple of Path
         Predictions that belong to no reference.
     tolerance_mm : float
@@ -48,6 +51,7 @@ class Evaluation:
     paths: tuple[CasePaths, ...]
     summary: Summary
     froc: Froc | None
+    reliability: Reliability | None
     unused: tuple[Path, ...]
     tolerance_mm: float
 
@@ -80,6 +84,7 @@ def evaluate(
     """
     cases: list[CaseScores] = []
     curves: list[CaseFroc] = []
+    reliabilities: list[CaseReliability] = []
     without_map = 0
     with_region = any(region.name == PROBABILITY_REGION and region.lesions for region in scheme.regions)
     for number, case in enumerate(paths, start=1):
@@ -88,7 +93,10 @@ def evaluate(
         loaded = load_case(case, scheme)
         cases.append(_score(case, loaded, scheme, tolerance_mm))
         if with_region and (case.probability is not None or case.prediction is None):
-            curves.append(_froc(case, loaded, scheme))
+            froc, reliability = _of_probabilities(case, loaded, scheme)
+            curves.append(froc)
+            if reliability is not None:
+                reliabilities.append(reliability)
         else:
             without_map += 1
     has_map = any(case.probability is not None for case in paths)
@@ -99,6 +107,7 @@ def evaluate(
         tuple(paths),
         summarise(cases, scheme),
         froc_curve(curves, without_map) if with_region and has_map else None,
+        reliability_curve(reliabilities) if reliabilities else None,
         tuple(unused or ()),
         tolerance_mm,
     )
@@ -137,13 +146,17 @@ def _notes(loaded: LoadedCase, scheme: Scheme) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _froc(case: CasePaths, loaded: LoadedCase, scheme: Scheme) -> CaseFroc:
-    region = scheme.region(PROBABILITY_REGION)
+def _of_probabilities(
+    case: CasePaths, loaded: LoadedCase, scheme: Scheme
+) -> tuple[CaseFroc, CaseReliability | None]:
+    """Return what the kept probabilities of a case say; without any nothing is found at any threshold."""
+    reference = scheme.region(PROBABILITY_REGION).mask(loaded.reference)
     ignored = loaded.reference == scheme.ignore if scheme.ignore is not None else None
     if ignored is not None and not ignored.any():
         ignored = None
-    probability, start = None, (0, 0, 0)
-    if case.probability is not None:
-        image = sitk.ReadImage(str(case.probability))
-        probability, start = on_grid(image, loaded.grid, f"Case {case.name}, {case.probability.name}")
-    return case_froc(case.name, region.mask(loaded.reference), ignored, probability, start, loaded.spacing_mm)
+    if case.probability is None:
+        return case_froc(case.name, reference, ignored, None, (0, 0, 0), loaded.spacing_mm), None
+    image = sitk.ReadImage(str(case.probability))
+    probability, start = on_grid(image, loaded.grid, f"Case {case.name}, {case.probability.name}")
+    froc = case_froc(case.name, reference, ignored, probability, start, loaded.spacing_mm)
+    return froc, case_reliability(case.name, reference, ignored, probability, start)

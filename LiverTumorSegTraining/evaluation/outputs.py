@@ -28,6 +28,7 @@ def write_metrics_json(path: Path, evaluation: Evaluation, paired: list[PairedDi
         "predictions_without_reference": [str(unused) for unused in evaluation.unused],
         "summary": dataclasses.asdict(evaluation.summary),
         "froc": dataclasses.asdict(evaluation.froc) if evaluation.froc else None,
+        "reliability": dataclasses.asdict(evaluation.reliability) if evaluation.reliability else None,
         "paired": [dataclasses.asdict(difference) for difference in paired] if paired else None,
         "cases": [dataclasses.asdict(case) for case in evaluation.cases],
     }

@@ -16,6 +16,7 @@ from .charts import (
     detection_bars,
     froc_chart,
     paired_chart,
+    reliability_chart,
     score_bars,
     score_boxes,
 )
@@ -91,6 +92,7 @@ def write_report(
         agreement={region.name: bland_altman(evaluation, region.name) for region in evaluation.scheme.regions},
         detection={name: detection_bars(evaluation, name) for name in lesion_regions},
         froc=froc_chart(evaluation),
+        reliability=reliability_chart(evaluation),
         pictures=pictures,
         missed=missed,
         paired=paired or [],

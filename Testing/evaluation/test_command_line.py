@@ -73,6 +73,7 @@ def test_full_evaluation(folders, capsys):
     assert document["cases"][1]["regions"]["liver"]["values"]["dice"] == 0.0
     assert document["summary"]["regions"]["tumor"]["per_case"]["dice"]["n"] == 3
     assert document["froc"]["cases"] == 3
+    assert document["reliability"]["cases"] == 2
     with (folders[2] / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 6
