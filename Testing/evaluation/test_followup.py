@@ -5,6 +5,7 @@ import pytest
 import SimpleITK as sitk
 from LiverTumorSegLib.errors import InputError
 
+from LiverTumorSegTraining.evaluation.followup.cli import main
 from LiverTumorSegTraining.evaluation.followup.registration import IDENTITY, align_livers
 from LiverTumorSegTraining.evaluation.followup.response import assess, choose_targets, measure_changes
 from LiverTumorSegTraining.evaluation.followup.timepoints import TimePoint
@@ -135,3 +136,21 @@ def test_ball_is_exact_enough_for_these_tests():
     assert np.count_nonzero(ball(SHAPE, A, 12.0, SPACING)) * np.prod(SPACING) / 1000.0 == pytest.approx(
         ball_ml(12.0), rel=0.02
     )
+
+
+def test_an_uncertain_ct_is_followed_only_when_forced(tmp_path, capsys):
+    """A CT in grey values instead of Hounsfield units is refused, and segmented with --force."""
+    rng = np.random.default_rng(0)
+    grey = sitk.GetImageFromArray(rng.integers(0, 255, (40, 48, 48)).astype(np.int16))
+    grey.SetSpacing((3.0, 3.0, 3.0))
+    paths = [tmp_path / "first.nii.gz", tmp_path / "second.nii.gz"]
+    for path in paths:
+        sitk.WriteImage(grey, str(path))
+    arguments = [*map(str, paths), "--output", str(tmp_path / "out"), "--device", "cpu", "--quality", "quick"]
+    assert main(arguments) == 3
+    assert "Hounsfield" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "segmentations" / "1" / "first.seg.nrrd").exists()
+    # Noise holds no liver, so the comparison ends after the segmentation.
+    assert main([*arguments, "--force"]) == 3
+    assert "nothing to follow" in capsys.readouterr().err
+    assert (tmp_path / "out" / "segmentations" / "1" / "first.seg.nrrd").is_file()

@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", type=Path, nargs="+", metavar="DIR", help="model folders for CTs")
     parser.add_argument("--device", help="where CTs are segmented: auto, cpu, cuda, cuda:N or mps")
     parser.add_argument("--quality", help="of the segmentation of CTs: quick, standard or best")
+    parser.add_argument("--force", action="store_true", help="pass over findings about CTs that may be passed over")
     parser.add_argument("--pictured-lesions", type=int, default=30, help="lesions to draw (default 30)")
     parser.add_argument("--debug", action="store_true", help="show the trace of an error")
     return parser
@@ -108,6 +109,8 @@ def _segmenter_options(options: argparse.Namespace) -> list[str]:
     for option in ("device", "quality"):
         if getattr(options, option):
             passed += [f"--{option}", getattr(options, option)]
+    if options.force:
+        passed.append("--force")
     return passed
 
 
