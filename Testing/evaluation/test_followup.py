@@ -139,16 +139,16 @@ def test_ball_is_exact_enough_for_these_tests():
 
 
 def test_an_uncertain_ct_is_followed_only_when_forced(tmp_path, capsys):
-    """A CT in grey values instead of Hounsfield units is refused, and segmented with --force."""
+    """A CT longer than a person is refused, and segmented with --force."""
     rng = np.random.default_rng(0)
-    grey = sitk.GetImageFromArray(rng.integers(0, 255, (40, 48, 48)).astype(np.int16))
-    grey.SetSpacing((3.0, 3.0, 3.0))
+    noise = sitk.GetImageFromArray(rng.integers(-100, 200, (260, 16, 16)).astype(np.int16))
+    noise.SetSpacing((9.9, 9.9, 9.9))
     paths = [tmp_path / "first.nii.gz", tmp_path / "second.nii.gz"]
     for path in paths:
-        sitk.WriteImage(grey, str(path))
+        sitk.WriteImage(noise, str(path))
     arguments = [*map(str, paths), "--output", str(tmp_path / "out"), "--device", "cpu", "--quality", "quick"]
     assert main(arguments) == 3
-    assert "Hounsfield" in capsys.readouterr().err
+    assert "more than a person" in capsys.readouterr().err
     assert not (tmp_path / "out" / "segmentations" / "1" / "first.seg.nrrd").exists()
     # Noise holds no liver, so the comparison ends after the segmentation.
     assert main([*arguments, "--force"]) == 3
