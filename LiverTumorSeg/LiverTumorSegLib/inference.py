@@ -20,7 +20,7 @@ from .findings import Finding, refuse
 from .grids import grid_difference
 from .labels import LIVER, TUMOR
 from .lesions import Lesion, measure_lesions
-from .localise import Location, judge
+from .localise import Location, body_box, judge
 from .maps import attention, uncertainty
 from .network import UNet, to_device
 from .postprocess import Postprocessing, liver_and_tumor
@@ -202,7 +202,12 @@ class Segmenter:
         run.tell(0.02, "Looking for the liver")
         grid = canonical_grid(Grid.of(image), bundle.spacing_mm)
         with run.stage("localise"):
-            array = normalise(sitk.GetArrayFromImage(resample(image, grid)), bundle.intensity)[None]
+            values = sitk.GetArrayFromImage(resample(image, grid))
+            box = body_box(values)
+            values = values[box]
+            start = np.array([side.start or 0 for side in reversed(box)])
+            grid = grid.crop(start, start + values.shape[::-1])
+            array = normalise(values, bundle.intensity)[None]
             plan = TilePlan(bundle.patch_size, 0.25)
             probability = self._predict(bundle, array, plan, run, 0.02, 0.25, "Looking for the liver")[0]
             location, findings = judge(probability, grid)

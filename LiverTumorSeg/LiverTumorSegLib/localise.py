@@ -1,4 +1,4 @@
-"""Where the liver is: judging the localiser's coarse probability."""
+"""Where the liver is: the part of the scan worth looking at, and judging the localiser's coarse probability."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from .preprocess import Grid
 SMALLEST_LIVER_ML = 60.0
 SMALL_LIVER_ML = 500.0
 LARGEST_LIVER_ML = 6000.0
+BODY_HU = -300.0
+BODY_MARGIN_VOXELS = 2
 REACH_MM = 15.0
 """The fine stage looks this far beyond the coarse liver: more than the localiser's usual error at its 3 mm."""
 
@@ -41,6 +43,27 @@ class Location:
         return self.grid.crop(
             np.array([axis.start for axis in reversed(places)]), np.array([axis.stop for axis in reversed(places)])
         )
+
+
+def body_box(values: np.ndarray) -> tuple[slice, slice, slice]:
+    """Return the box of the patient's body, without table and surrounding air; the whole array when there is none.
+
+    Parameters
+    ----------
+    values : ndarray
+        HU, [z, y, x], about 3 mm a voxel.
+    """
+    # Opening takes away the table, which is a sheet, and separates clothes from the skin.
+    body = ndimage.binary_opening(values > BODY_HU, iterations=2)
+    pieces, count = ndimage.label(body)
+    if not count:
+        return slice(None), slice(None), slice(None)
+    largest = 1 + int(np.bincount(pieces.ravel())[1:].argmax())
+    z, y, x = (
+        slice(max(side.start - BODY_MARGIN_VOXELS, 0), side.stop + BODY_MARGIN_VOXELS)
+        for side in ndimage.find_objects(pieces)[largest - 1]
+    )
+    return z, y, x
 
 
 def judge(probability: np.ndarray, grid: Grid) -> tuple[Location | None, list[Finding]]:

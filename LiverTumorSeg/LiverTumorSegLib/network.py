@@ -267,6 +267,9 @@ class UNet(nn.Module):
         """
         size = x.shape[2:]
         padding = [(-length) % self.total_stride for length in size]
+        if all(length + pad == self.total_stride for length, pad in zip(size, padding, strict=True)):
+            # The coarsest grid would be a single position, which instance normalisation cannot normalise.
+            padding[-1] += self.total_stride
         if any(padding):
             x = F.pad(x, [value for pad in reversed(padding) for value in (0, pad)], mode="replicate")
         y = self.stem(x)

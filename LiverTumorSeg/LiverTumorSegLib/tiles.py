@@ -27,7 +27,7 @@ class TilePlan:
     Attributes
     ----------
     patch_size : tuple of int
-        z, y, x (y, x for a 2D network): the size the network was trained at.
+        z, y, x (y, x for a 2D network): the size the network was trained at; a smaller array is one tile.
     overlap : float
         Part of a tile shared with its neighbour, 0 to below 1.
     flips : tuple of tuple of int
@@ -150,13 +150,13 @@ def blend(
     """
     spatial = array.shape[1:]
     # A 2D network sees one axial slice at a time.
-    tile = plan.patch_size if len(plan.patch_size) == 3 else (1, *plan.patch_size)
-    padded = tuple(max(t, n) for t, n in zip(tile, spatial, strict=True))
-    source = torch.from_numpy(_pad(array, padded))
-    total = torch.zeros((values, *padded), device=accumulator)
-    weight_sum = torch.zeros(padded, device=accumulator)
+    largest = plan.patch_size if len(plan.patch_size) == 3 else (1, *plan.patch_size)
+    tile = tuple(min(t, n) for t, n in zip(largest, spatial, strict=True))
+    source = torch.from_numpy(np.ascontiguousarray(array, np.float32))
+    total = torch.zeros((values, *spatial), device=accumulator)
+    weight_sum = torch.zeros(spatial, device=accumulator)
     weights = blending_weights(tile).to(accumulator)
-    places = list(itertools.product(*[tile_starts(n, t, plan.overlap) for n, t in zip(padded, tile, strict=True)]))
+    places = list(itertools.product(*[tile_starts(n, t, plan.overlap) for n, t in zip(spatial, tile, strict=True)]))
     for number, start in enumerate(places, 1):
         if cancelled is not None and cancelled():
             raise CancelledError("Cancelled; nothing was written.")
@@ -166,14 +166,7 @@ def blend(
         every_channel = (slice(None), *window)
         total[every_channel] += compute(source[every_channel]).to(accumulator) * weights
         weight_sum[window] += weights
-    inside = tuple(slice(0, n) for n in spatial)
-    everything = (slice(None), *inside)
-    return total[everything] / weight_sum[inside]
-
-
-def _pad(array: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-    widths = [(0, 0)] + [(0, n - m) for n, m in zip(size, array.shape[1:], strict=True)]
-    return np.ascontiguousarray(np.pad(array, widths, mode="edge"), np.float32)
+    return total / weight_sum
 
 
 def _tile_probability(

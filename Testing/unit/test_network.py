@@ -103,3 +103,12 @@ def test_parameter_counts(arguments, count):
 def test_an_option_out_of_range_is_named(arguments, word):
     with pytest.raises(ValueError, match=word):
         UNet(**arguments)
+
+
+@pytest.mark.parametrize("size", [(1, 1, 1), (5, 3, 16), (16, 16, 16), (17, 2, 40)])
+def test_any_size_comes_back_as_it_was(size):
+    network = UNet(features=(8, 16, 16, 24), blocks=(1, 1, 1, 1)).eval()
+    with torch.inference_mode():
+        logits = network(torch.randn(1, 1, *size).contiguous(memory_format=torch.channels_last_3d))
+    assert logits.shape == (1, 3, *size)
+    assert torch.isfinite(logits).all()
