@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import math
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from LiverTumorSegLib.errors import InputError, LiverTumorSegError, UsageError
 from LiverTumorSegTraining.config import Config, load_config
 from LiverTumorSegTraining.model import bundle_of
 from LiverTumorSegTraining.model_card import write_model_card
-from LiverTumorSegTraining.run_files import BEST, CHECKPOINT, RESOLVED, read_checkpoint, read_metrics
+from LiverTumorSegTraining.run_files import BEST, CHECKPOINT, LOSS_CURVE, RESOLVED, read_checkpoint, read_metrics
 
 
 def export_model(
@@ -30,7 +31,7 @@ def export_model(
     tumor_threshold: float = 0.5,
     best: bool = False,
 ) -> Bundle:
-    """Write the averaged network of a run as a bundle with a MODEL_CARD.md.
+    """Write the averaged network of a run as a bundle with its loss curve and a MODEL_CARD.md.
 
     Parameters
     ----------
@@ -73,6 +74,8 @@ def export_model(
         tumor_threshold=tumor_threshold,
     )
     saved = save_bundle(bundle, output)
+    if (run / LOSS_CURVE).exists():
+        shutil.copyfile(run / LOSS_CURVE, Path(output) / LOSS_CURVE)
     write_model_card(saved, config, Path(output))
     return saved
 

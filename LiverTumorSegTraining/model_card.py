@@ -9,6 +9,7 @@ from typing import Any
 from LiverTumorSegLib.bundle import Bundle
 
 from LiverTumorSegTraining.config import Config
+from LiverTumorSegTraining.run_files import LOSS_CURVE
 
 CARD = "MODEL_CARD.md"
 _TOLD_ELSEWHERE = {
@@ -21,12 +22,12 @@ INTENDED_USE = "Research. Not a medical device; every segmentation must be check
 def write_model_card(bundle: Bundle, config: Config, folder: Path) -> Path:
     """Write MODEL_CARD.md beside the bundle and return its path."""
     path = folder / CARD
-    path.write_text(model_card(bundle, config), encoding="utf-8")
+    path.write_text(model_card(bundle, config, (folder / LOSS_CURVE).exists()), encoding="utf-8")
     return path
 
 
-def model_card(bundle: Bundle, config: Config) -> str:
-    """Return the card as Markdown."""
+def model_card(bundle: Bundle, config: Config, with_curve: bool = False) -> str:
+    """Return the card as Markdown; `with_curve`: the loss curve lies beside it."""
     training = bundle.training
     parameters = sum(tensor.numel() for tensor in bundle.weights.values())
     grid = " x ".join(f"{value:g}" for value in bundle.spacing_mm) + " mm (x, y, z)"
@@ -60,6 +61,8 @@ def model_card(bundle: Bundle, config: Config) -> str:
         lines.append(f"* Loss: {training['loss_first']:.3f} at first, {training['loss_last']:.3f} at the end.")
     others = {name: value for name, value in training.items() if name not in _TOLD_ELSEWHERE}
     lines += [f"* {name.replace('_', ' ')}: {_plain(value)}" for name, value in others.items()]
+    if with_curve:
+        lines += ["", f"![Loss and validation Dice against steps]({LOSS_CURVE})"]
     lines += ["", "## Validation during training", "", *_validation(training)]
     if "limits" in training:
         lines += ["", "## Limits", "", *_bullets(training["limits"])]

@@ -11,7 +11,7 @@ from typing import Any
 from LiverTumorSegLib.errors import UsageError
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from LiverTumorSegTraining.run_files import METRICS, read_metrics
+from LiverTumorSegTraining.run_files import LOSS_CURVE, METRICS, read_metrics
 from LiverTumorSegTraining.validation import Figures, mean_figures
 
 
@@ -129,7 +129,7 @@ def draw_loss_curve(run: Path) -> None:
     for metric, points in validation_curves(entries).items():
         right.plot(*zip(*points, strict=True), "o-", label=metric.removesuffix("_dice") + " Dice")
     figure.legend(loc="outside upper center", ncols=4)
-    figure.savefig(run / "loss_curve.png", dpi=110)
+    figure.savefig(run / LOSS_CURVE, dpi=110)
 
 
 def validation_curves(entries: list[dict[str, Any]]) -> dict[str, list[tuple[int, float]]]:

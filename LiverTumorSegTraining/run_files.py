@@ -16,6 +16,7 @@ PREVIOUS = "checkpoint.previous.pt"
 BEST = "checkpoint.best.pt"
 RESOLVED = "config.yaml"
 METRICS = "metrics.jsonl"
+LOSS_CURVE = "loss_curve.png"
 
 
 def write_checkpoint(path: Path, state: dict[str, Any], keep_previous: bool = True) -> None:

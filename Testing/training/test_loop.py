@@ -54,6 +54,8 @@ def test_export_writes_a_bundle_and_a_card(finished, tmp_path):
     bundle = export_model(finished, tmp_path / "model", version="2.0", training={"licence": "CC BY 4.0"})
     assert load_bundle(tmp_path / "model").sha256 == bundle.sha256
     card = (tmp_path / "model" / "MODEL_CARD.md").read_text()
+    assert "(loss_curve.png)" in card
+    assert (tmp_path / "model" / "loss_curve.png").is_file()
     for words in ("attention-unet-3d 2.0", "CC BY 4.0", "6 steps of 2 samples", "case2_portal", bundle.sha256):
         assert words in card
     assert json.loads((tmp_path / "model" / "model.json").read_text())["training"]["licence"] == "CC BY 4.0"
