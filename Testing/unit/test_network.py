@@ -2,7 +2,8 @@ import itertools
 
 import pytest
 import torch
-from LiverTumorSegLib.network import AttentionGate, SpatialAttention, UNet
+from LiverTumorSegLib.network import AttentionGate, SpatialAttention, UNet, to_device
+from torch import nn
 
 SMALL = {"features": (8, 12, 16), "blocks": (1, 2, 1)}
 OPTIONS = list(
@@ -112,3 +113,18 @@ def test_any_size_comes_back_as_it_was(size):
         logits = network(torch.randn(1, 1, *size).contiguous(memory_format=torch.channels_last_3d))
     assert logits.shape == (1, 3, *size)
     assert torch.isfinite(logits).all()
+
+
+@pytest.mark.parametrize("samples", [1, 2])
+@pytest.mark.parametrize("norm", ["instance", "batch"])
+def test_gradients_do_not_depend_on_the_memory_order(norm, samples):
+    torch.manual_seed(0)
+    exact = UNet(features=(8, 16, 24), blocks=(1, 1, 1), norm=norm).double().train()
+    fast = UNet(features=(8, 16, 24), blocks=(1, 1, 1), norm=norm).train()
+    fast.load_state_dict(exact.state_dict())
+    image, label = torch.randn(samples, 1, 24, 24, 24), torch.randint(0, 3, (samples, 24, 24, 24))
+    nn.functional.cross_entropy(exact(image.double()), label).backward()
+    fast = to_device(fast, torch.device("cpu"))
+    nn.functional.cross_entropy(fast(image.contiguous(memory_format=torch.channels_last_3d)), label).backward()
+    expected, ours = (torch.cat([p.grad.flatten().double() for p in network.parameters()]) for network in (exact, fast))
+    assert float((ours - expected).norm() / expected.norm()) < 0.01
