@@ -126,5 +126,8 @@ def test_gradients_do_not_depend_on_the_memory_order(norm, samples):
     nn.functional.cross_entropy(exact(image.double()), label).backward()
     fast = to_device(fast, torch.device("cpu"))
     nn.functional.cross_entropy(fast(image.contiguous(memory_format=torch.channels_last_3d)), label).backward()
-    expected, ours = (torch.cat([p.grad.flatten().double() for p in network.parameters()]) for network in (exact, fast))
+    expected, ours = (
+        torch.cat([parameter.grad.flatten().double() for parameter in network.parameters()])
+        for network in (exact, fast)
+    )
     assert float((ours - expected).norm() / expected.norm()) < 0.01
