@@ -15,6 +15,7 @@ import torch
 from .bundle import Bundle
 from .checks import check_image, replace_nonfinite
 from .devices import Rung, choose_device, climb
+from .enhancement import doubt_enhancement
 from .errors import CancelledError, InputError, ModelError, UsageError
 from .findings import Finding, refuse
 from .grids import grid_difference
@@ -156,6 +157,8 @@ class Segmenter:
             lesions: tuple[Lesion, ...] = ()
             if TUMOR.name in self.bundles[0].labels and values is not None:
                 lesions = measure_lesions(labelmap, channels[0], probability)
+                if self.bundles[0].intensity.window_hu is not None:
+                    run.findings.extend(doubt_enhancement(*values, channels[0]))
         run.seconds["total"] = time.perf_counter() - started
         run.tell(1.0, "Done")
         return Result(
