@@ -35,7 +35,7 @@ def add_distractors(
     """
     image, label = image.copy(), label.copy()
     draws: list[Draw] = [_mass_outside, _cyst, _calcification, _vein, _gallbladder]
-    for index in rng.choice(len(draws), int(rng.integers(1, 4)), p=[0.3, 0.12, 0.08, 0.15, 0.35]):
+    for index in rng.choice(len(draws), int(rng.integers(1, 4)), p=[0.32, 0.15, 0.08, 0.15, 0.3]):
         draws[index](image, label, spacing_mm, rng)
     return image, label
 
@@ -75,7 +75,8 @@ def _gallbladder(image: np.ndarray, label: np.ndarray, spacing_mm: np.ndarray, r
     liver, soft = label == LIVER.value, (label == BACKGROUND) & (image > -150) & (image < 200)
     # Voxels that touch soft tissue of their own label 0: the border of the patch is no surface.
     surface = liver & ndimage.binary_dilation(soft, iterations=2)
-    level = float(rng.uniform(-5, 30)) if rng.random() < 0.8 else float(rng.uniform(30, 70))
+    # Denser contents would look like a metastasis under the capsule.
+    level = float(rng.uniform(-5, 25))
     filled = _fill_ball(
         image, surface, liver | soft, float(rng.uniform(8, 20)), level, 1.0, spacing_mm, rng, elongation=0.55
     )
