@@ -8,7 +8,7 @@ import numpy as np
 from LiverTumorSegLib.labels import LIVER
 from scipy import ndimage
 
-from LiverTumorSegTraining.shapes import box_around, distance_to_curve_mm, signed_distance_mm, smooth_noise
+from LiverTumorSegTraining.shapes import box_around, distance_to_curve_mm, signed_distance_mm, smooth_noise, surface
 
 BACKGROUND = 0
 Draw = Callable[[np.ndarray, np.ndarray, np.ndarray, np.random.Generator], None]
@@ -41,7 +41,9 @@ def add_distractors(
 
 
 def _mass_outside(image: np.ndarray, label: np.ndarray, spacing_mm: np.ndarray, rng: np.random.Generator) -> None:
-    allowed = (label == BACKGROUND) & (image > -60) & (image < 200)
+    # Beside the liver such a mass could as well be a tumour that grows out of it.
+    near = ndimage.binary_dilation((label != BACKGROUND), iterations=3)
+    allowed = (label == BACKGROUND) & ~near & (image > -60) & (image < 200)
     level, texture = float(rng.uniform(0, 110)), float(rng.uniform(1, 10))
     _fill_ball(image, allowed, allowed, float(rng.uniform(3, 28)), level, texture, spacing_mm, rng)
 
@@ -72,13 +74,12 @@ def _vein(image: np.ndarray, label: np.ndarray, spacing_mm: np.ndarray, rng: np.
 
 def _gallbladder(image: np.ndarray, label: np.ndarray, spacing_mm: np.ndarray, rng: np.random.Generator) -> None:
     """Draw an elongated sac of bile at the liver's surface; the liver ends where it lies."""
-    liver, soft = label == LIVER.value, (label == BACKGROUND) & (image > -150) & (image < 200)
-    # Voxels that touch soft tissue of their own label 0: the border of the patch is no surface.
-    surface = liver & ndimage.binary_dilation(soft, iterations=2)
+    liver = label == LIVER.value
+    origin, soft = surface(liver, label, image)
     # Denser contents would look like a metastasis under the capsule.
     level = float(rng.uniform(-5, 25))
     filled = _fill_ball(
-        image, surface, liver | soft, float(rng.uniform(8, 20)), level, 1.0, spacing_mm, rng, elongation=0.55
+        image, origin, liver | soft, float(rng.uniform(8, 20)), level, 1.0, spacing_mm, rng, elongation=0.55
     )
     label[filled & liver] = BACKGROUND
 

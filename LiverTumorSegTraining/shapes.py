@@ -73,6 +73,15 @@ def smooth_noise(shape: tuple[int, ...], sigma_voxels: np.ndarray, rng: np.rando
     return zoomed / max(float(zoomed.std()), 1e-6)
 
 
+def surface(organ: np.ndarray, label: np.ndarray, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the organ's voxels at its surface, and the soft tissue and fat (label 0) into which a surface can bulge.
+
+    Where the organ ends at the border of the array, at lung or at bone, there is no such surface.
+    """
+    soft = (label == 0) & (image > -150) & (image < 200)
+    return organ & ndimage.binary_dilation(soft, iterations=2), soft
+
+
 def box_around(shape: tuple[int, ...], centre: np.ndarray, reach: np.ndarray) -> tuple[slice, ...]:
     """Return the slices of the box that reaches so many voxels to each side of a centre, inside `shape`."""
     return tuple(

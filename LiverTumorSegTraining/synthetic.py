@@ -3,7 +3,8 @@
 A network trained on synthetic tumours alone matched one trained on real ones, but only when every sample was new
 (Hu et al., CVPR 2023, "Label-free liver tumor segmentation"). The steps here follow that work - place away from
 vessels, shape, texture, edge, mass effect, rim - and add necrotic cores, growth in clusters, and a contrast that
-depends on how strongly the liver is enhanced. What looks like a tumour and is none: `distractors.py`.
+depends on how strongly the liver is enhanced; some bulge from the surface. What looks like a tumour and is none:
+`distractors.py`.
 """
 
 from __future__ import annotations
@@ -15,13 +16,17 @@ import numpy as np
 from LiverTumorSegLib.labels import LIVER, TUMOR
 from scipy import ndimage
 
-from LiverTumorSegTraining.shapes import box_around, signed_distance_mm, smooth_noise
+from LiverTumorSegTraining.shapes import box_around, signed_distance_mm, smooth_noise, surface
 
 ENHANCED_LIVER_HU = 88.0
 """Parenchyma above this is in the portal or delayed phase; below it, arterial, without contrast, or fatty."""
 VESSEL_CONTRAST_HU = 28.0
 VESSEL_SPARING_RADIUS_MM = 8.0
 """Smaller tumours grow beside a vessel; larger ones displace it."""
+AT_SURFACE, SMALLEST_AT_SURFACE_MM = 0.25, 6.0
+"""Part of the tumours from this radius on that lie at the surface and may bulge into the fat beyond it."""
+FAT_HU = (-150.0, -20.0)
+BULGE_VOXELS = 4
 
 
 @dataclass(frozen=True)
@@ -110,10 +115,19 @@ def add_tumors(
             break
         # Lesions of one patient mostly resemble each other.
         look = first if index == 0 else _related(first, liver_hu, rng)
+        ground = label == LIVER.value
+        if look.radius_mm < VESSEL_SPARING_RADIUS_MM:
+            ground &= ~vessels
+        if look.radius_mm > SMALLEST_AT_SURFACE_MM and rng.random() < AT_SURFACE:
+            at_surface, _ = surface(start, label, image)
+            if at_surface.any():
+                # It displaces the fat beside it, not the wall of the body or an organ.
+                fat = (label == 0) & (image > FAT_HU[0]) & (image < FAT_HU[1])
+                positions = np.flatnonzero(at_surface)
+                ground |= fat & ndimage.binary_dilation(ground, iterations=BULGE_VOXELS)
         centre = np.array(np.unravel_index(positions[rng.integers(positions.size)], label.shape))
         box = box_around(label.shape, centre, (look.radius_mm * 1.9 + 4) / spacing_mm)
-        spared = vessels[box] if look.radius_mm < VESSEL_SPARING_RADIUS_MM else np.zeros_like(vessels[box])
-        _grow(image[box], label[box], spared, centre - [s.start for s in box], look, spacing_mm, rng)
+        _grow(image[box], label[box], ground[box], centre - [s.start for s in box], look, spacing_mm, rng)
         start &= label == LIVER.value
     return image, label
 
@@ -132,14 +146,14 @@ def _related(first: TumorAppearance, liver_hu: float, rng: np.random.Generator) 
 
 
 def _grow(
-    image: np.ndarray, label: np.ndarray, spared: np.ndarray, centre: np.ndarray, look: TumorAppearance,
+    image: np.ndarray, label: np.ndarray, ground: np.ndarray, centre: np.ndarray, look: TumorAppearance,
     spacing_mm: np.ndarray, rng: np.random.Generator,
 ) -> None:  # fmt: skip
-    """Draw one tumour into views of image and label."""
+    """Draw one tumour into views of image and label, wherever `ground` lets it grow."""
     distance = signed_distance_mm(image.shape, centre, look.radius_mm, look.irregularity, spacing_mm, rng)
-    liver = (label == LIVER.value) & ~spared
-    inside = (distance < 0) & liver
-    if inside.sum() < 4:
+    liver = (label == LIVER.value) & ground
+    inside = (distance < 0) & ground
+    if (inside & liver).sum() < 4:
         return
     around = liver & (distance > 0) & (distance < 6)
     base = float(np.median(image[around])) if around.sum() > 20 else float(np.median(image[liver]))
@@ -156,7 +170,7 @@ def _grow(
         level += look.rim_hu * np.exp(-(((distance + width) / width) ** 2))
     # The scan's own noise stays.
     target = level + (image - smooth) * 0.9
-    weight = np.where(liver, 1 / (1 + np.exp(np.clip(distance / look.edge_mm * 2, -30, 30))), 0.0)
+    weight = np.where(ground, 1 / (1 + np.exp(np.clip(distance / look.edge_mm * 2, -30, 30))), 0.0)
     image += (weight * (target - image)).astype(image.dtype)
     label[inside] = TUMOR.value
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from LiverTumorSegTraining.distractors import add_distractors
 from LiverTumorSegTraining.synthetic import _pushed_outward, add_tumors, random_appearance
@@ -17,23 +18,30 @@ def liver():
     rng = np.random.default_rng(1)
     z, y, x = np.meshgrid(*[np.linspace(-1, 1, 48)] * 3, indexing="ij")
     label = (x**2 + y**2 + z**2 < 0.7).astype(np.uint8)
-    return (np.where(label, 110, -20) + rng.normal(0, 10, label.shape)).astype(np.float32), label
+    return (np.where(label, 110, -60) + rng.normal(0, 10, label.shape)).astype(np.float32), label
 
 
-def test_tumors_stay_in_the_liver_and_change_it(liver):
+def test_tumors_grow_in_the_liver_and_change_it(liver):
     image, label = liver
-    contrast = []
+    contrast, bulging = [], 0
     for seed in range(40):
         new_image, new_label = add_tumors(image, label, SPACING, np.random.default_rng(seed))
         tumor = new_label == 2
-        assert (new_label[label == 0] == 0).all()
-        assert (new_image[label == 0] == image[label == 0]).all()
         assert np.isfinite(new_image).all()
+        far = ndimage.binary_dilation(tumor, iterations=5)
+        assert np.abs((new_image - image)[(label == 0) & ~far]).max() < 2
+        outside = tumor & (label == 0)
+        bulging += outside.any()
+        # What lies beyond the surface belongs to a tumour inside.
+        pieces, count = ndimage.label(tumor)
+        assert all(((pieces == piece) & (label == 1)).any() for piece in range(1, count + 1))
+        assert outside.sum() <= tumor.sum()
         if tumor.any():
-            contrast.append(float(new_image[tumor].mean() - image[tumor].mean()))
+            contrast.append(float(new_image[tumor & (label == 1)].mean() - image[tumor & (label == 1)].mean()))
     assert len(contrast) >= 36
     assert np.mean(np.array(contrast) < 0) > 0.6
     assert np.abs(contrast).max() > 20
+    assert 1 <= bulging <= 25
 
 
 def test_the_same_seed_makes_the_same_tumor(liver):
