@@ -8,7 +8,14 @@ import numpy as np
 from LiverTumorSegLib.labels import LIVER
 from scipy import ndimage
 
-from LiverTumorSegTraining.shapes import box_around, distance_to_curve_mm, signed_distance_mm, smooth_noise, surface
+from LiverTumorSegTraining.shapes import (
+    box_around,
+    distance_to_curve_mm,
+    signed_distance_mm,
+    smooth_noise,
+    surface,
+)
+from LiverTumorSegTraining.synthetic import ENHANCED_LIVER_HU
 
 BACKGROUND = 0
 Draw = Callable[[np.ndarray, np.ndarray, np.ndarray, np.random.Generator], None]
@@ -35,7 +42,7 @@ def add_distractors(
     """
     image, label = image.copy(), label.copy()
     draws: list[Draw] = [_mass_outside, _cyst, _calcification, _vein, _gallbladder]
-    for index in rng.choice(len(draws), int(rng.integers(1, 4)), p=[0.32, 0.15, 0.08, 0.15, 0.3]):
+    for index in rng.choice(len(draws), int(rng.integers(1, 4)), p=[0.38, 0.15, 0.1, 0.15, 0.22]):
         draws[index](image, label, spacing_mm, rng)
     return image, label
 
@@ -59,7 +66,7 @@ def _calcification(image: np.ndarray, label: np.ndarray, spacing_mm: np.ndarray,
 
 
 def _vein(image: np.ndarray, label: np.ndarray, spacing_mm: np.ndarray, rng: np.random.Generator) -> None:
-    """Draw a tube of 4 to 12 mm through the liver, darker (no contrast yet) or brighter than it."""
+    """Draw a tube of 4 to 12 mm through the liver: brighter, or darker while the veins lack contrast."""
     liver = label == LIVER.value
     positions = np.flatnonzero(liver)
     if positions.size < 500:
@@ -68,7 +75,8 @@ def _vein(image: np.ndarray, label: np.ndarray, spacing_mm: np.ndarray, rng: np.
     bend = (start + end) / 2 + rng.normal(0, 0.2, 3) * np.linalg.norm(end - start)
     distance = distance_to_curve_mm(image.shape, np.stack([start, bend, end]), spacing_mm) - float(rng.uniform(2, 6))
     base = float(np.median(image[liver]))
-    contrast = -float(rng.uniform(10, 40)) if rng.random() < 0.6 else float(rng.uniform(15, 70))
+    darker = base < ENHANCED_LIVER_HU and rng.random() < 0.6
+    contrast = -float(rng.uniform(8, 25)) if darker else float(rng.uniform(15, 70))
     _blend(image, liver, distance, base + contrast, 0.8)
 
 

@@ -21,7 +21,7 @@ from .findings import Finding, refuse
 from .grids import grid_difference
 from .labels import LIVER, TUMOR
 from .lesions import Lesion, measure_lesions
-from .localise import Location, body_box, judge
+from .localise import Location, body_box, joined_liver, judge
 from .maps import attention, uncertainty
 from .network import UNet, to_device
 from .postprocess import Postprocessing, liver_and_tumor
@@ -242,6 +242,11 @@ class Segmenter:
                     resample(location.grid.image(location.reach), part, nearest=True, outside=0)
                 )
                 mean *= reach[None]
+                if not location.cut:
+                    coarse = sitk.GetArrayFromImage(
+                        resample(location.grid.image(location.probability), part, outside=0)
+                    )
+                    mean[LIVER.value - 1] = joined_liver(mean[LIVER.value - 1], mean[TUMOR.value - 1], coarse)
             values = liver_and_tumor(
                 mean[LIVER.value - 1],
                 mean[TUMOR.value - 1],

@@ -15,6 +15,8 @@ SMALL_LIVER_ML = 500.0
 LARGEST_LIVER_ML = 6000.0
 BODY_HU = -300.0
 BODY_MARGIN_VOXELS = 2
+COARSE_SHARE = 0.35
+"""Part of the coarse organ's probability in that of the organ."""
 REACH_MM = 15.0
 """The fine stage looks this far beyond the coarse liver: more than the localiser's usual error at its 3 mm."""
 
@@ -31,11 +33,17 @@ class Location:
         [z, y, x] on `grid`: 1 where the fine stage may find liver or tumour.
     volume_ml : float
         Of the coarse liver.
+    probability : ndarray of uint8
+        [z, y, x] on `grid`, of the coarse liver; 0 beyond the reach.
+    cut : bool
+        The liver goes on beyond the scan: the localiser, which goes by the whole organ, is then unsure.
     """
 
     grid: Grid
     reach: np.ndarray
     volume_ml: float
+    probability: np.ndarray
+    cut: bool
 
     def box(self) -> Grid:
         """Return the part of the grid that holds the reach."""
@@ -85,7 +93,25 @@ def judge(probability: np.ndarray, grid: Grid) -> tuple[Location | None, list[Fi
     liver = components == 1 + int(sizes.argmax())
     volume = float(sizes.max())
     findings = _doubts(liver, volume, grid)
-    return Location(grid, _within(liver, grid, REACH_MM), volume), findings
+    reach = _within(liver, grid, REACH_MM)
+    cut = any(finding.code == "liver_cut" for finding in findings)
+    return Location(grid, reach, volume, probability * reach, cut), findings
+
+
+def joined_liver(liver: np.ndarray, tumor: np.ndarray, coarse: np.ndarray) -> np.ndarray:
+    """Return the liver's probability after the localiser, which sees the whole organ at once, had its say.
+
+    Parameters
+    ----------
+    liver, tumor : ndarray of uint8
+        [z, y, x], 255 times the probabilities of the fine stage; that of tumour is not touched.
+    coarse : ndarray of uint8
+        Likewise, of the whole organ by the localiser.
+    """
+    organ = liver.astype(np.float32) + tumor
+    organ += COARSE_SHARE * (coarse - organ)
+    joined: np.ndarray = np.clip(np.round(organ - tumor), 0, 255 - tumor.astype(np.float32)).astype(np.uint8)
+    return joined
 
 
 def _doubts(liver: np.ndarray, volume: float, grid: Grid) -> list[Finding]:

@@ -1,7 +1,8 @@
 """The localiser looks at the patient, not at the table and the air around."""
 
 import numpy as np
-from LiverTumorSegLib.localise import body_box
+from LiverTumorSegLib.localise import body_box, joined_liver, judge
+from LiverTumorSegLib.preprocess import Grid
 
 
 def scan():
@@ -28,3 +29,24 @@ def test_a_scan_filled_by_the_body_stays_whole():
 def test_without_a_body_nothing_is_left_out():
     values = np.full((9, 8, 7), -1000, np.int16)
     assert values[body_box(values)].shape == values.shape
+
+
+def test_the_localiser_has_its_say_in_the_liver_but_not_in_the_tumor():
+    liver, tumor = np.array([100, 200, 0, 0], np.uint8), np.array([0, 55, 250, 0], np.uint8)
+    joined = joined_liver(liver, tumor, np.array([255, 0, 255, 0], np.uint8))
+    assert joined.tolist() == [154, 111, 2, 0]
+    agreed = joined_liver(liver, tumor, liver + tumor)
+    assert np.array_equal(agreed, liver)
+
+
+def test_a_cut_liver_is_known_to_be_cut():
+    probability = np.zeros((40, 60, 60), np.uint8)
+    probability[10:30, 15:45, 15:45] = 255
+    grid = Grid((60, 60, 40), (3.0, 3.0, 3.0), (0.0, 0.0, 0.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
+    whole, _ = judge(probability, grid)
+    assert not whole.cut
+    probability[:30, 15:45, 15:45] = 255
+    cut, findings = judge(probability, grid)
+    assert cut.cut
+    assert "liver_cut" in [finding.code for finding in findings]
+    assert (cut.probability[cut.reach == 0] == 0).all()
