@@ -14,11 +14,11 @@ from LiverTumorSegLib.preprocess import Grid, Intensity
 from scipy.spatial.transform import Rotation
 
 # Tumours are dense here: so the mixed voxels between liver and body do not look like tumour.
-BODY_HU, LIVER_HU, TUMOR_HU, AIR_HU = -60, 60, 160, -1000
+BODY_HU, LIVER_HU, TUMOR_HU, AIR_HU = -35, 85, 185, -1000
 
 
 def density_bundle(task: str, spacing_mm: float) -> Bundle:
-    """Return a bundle that calls voxels background below 0 HU, liver up to 110 HU, tumour above."""
+    """Return a bundle that calls voxels background below 25 HU, liver up to 135 HU, tumour above."""
     localiser = task == "localiser"
     network = UNet(
         features=(8, 8),
@@ -45,7 +45,7 @@ def density_bundle(task: str, spacing_mm: float) -> Bundle:
         final = state["decoder.0.convs.0.0.weight"]
         final.zero_()
         final[0, 8, 1, 1, 1] = 1.0
-        x0, x1 = (0 + 150) / 400, (110 + 150) / 400
+        x0, x1 = (25 + 150) / 400, (135 + 150) / 400
         steep = 60.0
         if localiser:
             state["head.weight"][1, 0] = steep
