@@ -23,7 +23,7 @@ ENHANCED_LIVER_HU = 88.0
 VESSEL_CONTRAST_HU = 28.0
 VESSEL_SPARING_RADIUS_MM = 8.0
 """Smaller tumours grow beside a vessel; larger ones displace it."""
-AT_SURFACE, SMALLEST_AT_SURFACE_MM = 0.35, 6.0
+AT_SURFACE, SMALLEST_AT_SURFACE_MM = 0.45, 6.0
 """Part of the tumours from this radius on that lie at the surface and may bulge into the fat beyond it."""
 FAT_HU = (-150.0, -20.0)
 BULGE_VOXELS = 4
@@ -61,7 +61,7 @@ def random_appearance(rng: np.random.Generator, liver_hu: float = 110.0, largest
     kind = rng.choice(["dark", "bright", "ring"], p=[0.8, 0.08, 0.12] if enhanced else [0.62, 0.28, 0.1])
     # Below about 10 HU there is nothing to see. Metastases in an enhanced liver are as dense as muscle.
     if kind == "dark":
-        contrast = -float(rng.uniform(18 if enhanced else 12, np.clip(liver_hu - 22, 28, 85)))
+        contrast = -float(rng.uniform(25 if enhanced else 12, np.clip(liver_hu - 22, 28, 85)))
     elif kind == "bright":
         contrast = float(rng.uniform(12, 60))
     else:

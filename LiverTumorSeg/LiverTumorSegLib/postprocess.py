@@ -30,6 +30,11 @@ class Postprocessing:
         Radius of the ball that opens, then closes the tumour; 0 leaves it as it is.
     smallest_lesion_mm3 : float
         Smaller lesions become liver.
+    smallest_contact : float
+        A lesion whose surface touches the rest of the organ by a smaller share (0..1) hangs beside the liver, as the
+        gallbladder does, and is dropped.
+    largest_beside_ml : float
+        Larger ones are kept all the same: a tumour can replace most of a lobe, a gallbladder is no larger.
     smallest_organ_share : float
         A further piece of liver is kept when it has at least this share (0..1) of the largest piece's liver voxels.
     organ_threshold : float
@@ -39,6 +44,8 @@ class Postprocessing:
     opening_mm: float = 0.0
     closing_mm: float = 0.0
     smallest_lesion_mm3: float = 30.0
+    smallest_contact: float = 0.2
+    largest_beside_ml: float = 60.0
     smallest_organ_share: float = 0.1
     organ_threshold: float = 0.5
 
@@ -78,7 +85,10 @@ def liver_and_tumor(
     parenchyma = liver_probability[box] >= _level(options.organ_threshold)
     organ = fill_holes(keep_pieces(organ[box], parenchyma, options.smallest_organ_share))
     tumor = open_and_close(tumor[box] & organ, spacing_mm, options.opening_mm, options.closing_mm) & organ
-    tumor = drop_small(tumor, options.smallest_lesion_mm3 / float(np.prod(spacing_mm)))
+    voxel_mm3 = float(np.prod(spacing_mm))
+    tumor = drop_small(tumor, options.smallest_lesion_mm3 / voxel_mm3)
+    beside = lesions_beside(tumor, organ, options.smallest_contact, options.largest_beside_ml * 1000 / voxel_mm3)
+    tumor, organ = tumor & ~beside, organ & ~beside
     result[box][organ] = LIVER.value
     result[box][tumor] = TUMOR.value
     return result
@@ -150,6 +160,29 @@ def drop_small(mask: Mask, smallest_voxels: float) -> Mask:
     result = np.zeros(mask.shape, dtype=bool)
     result[box] = keep[components]
     return result
+
+
+def lesions_beside(tumor: Mask, organ: Mask, smallest_contact: float, largest_voxels: float) -> Mask:
+    """Return the lesions that hang beside the organ instead of lying in it.
+
+    Parameters
+    ----------
+    tumor, organ : ndarray of bool, [z, y, x]
+        The organ holds the tumour.
+    smallest_contact : float
+        0..1: least share of a lesion's neighbouring voxels (6-connected) that belong to the organ.
+    largest_voxels : float
+        Larger lesions are never returned.
+    """
+    beside = np.zeros(tumor.shape, dtype=bool)
+    components, count = ndimage.label(tumor, structure=_FULL_CONNECTIVITY)
+    for number, found in enumerate(ndimage.find_objects(components, count), 1):
+        box = tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in found)
+        lesion = components[box] == number
+        around = ndimage.binary_dilation(lesion) & ~lesion
+        if lesion.sum() <= largest_voxels and around.any() and organ[box][around].mean() < smallest_contact:
+            beside[box] |= lesion
+    return beside
 
 
 def bounding_box(mask: Mask) -> Box | None:

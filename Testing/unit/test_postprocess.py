@@ -178,3 +178,26 @@ def test_nothing_in_nothing_out():
     empty = np.zeros((9, 9, 9), np.uint8)
     assert not liver_and_tumor(empty, empty, SPACING).any()
     assert bounding_box(empty > 0) is None
+
+
+def beside_the_liver(radius):
+    """Return probabilities of a liver with a ball in it and a ball that hangs below it by a narrow neck."""
+    z, y, x = np.indices((60, 60, 60))
+    liver = (z >= 30) & (y > 5) & (y < 55) & (x > 5) & (x < 55)
+    inside = (z - 45) ** 2 + (y - 30) ** 2 + (x - 30) ** 2 < 36
+    hanging = (z - 30 + radius) ** 2 + (y - 30) ** 2 + (x - 30) ** 2 <= radius**2 + 1
+    tumor = (inside | hanging) & ~((z > 31) & hanging)
+    return np.where(liver & ~tumor, 255, 0).astype(np.uint8), np.where(tumor, 255, 0).astype(np.uint8), inside
+
+
+def test_what_hangs_beside_the_liver_is_no_lesion_of_it():
+    liver, tumor, inside = beside_the_liver(10)
+    found = liver_and_tumor(liver, tumor, (1.0, 1.0, 1.0))
+    assert np.array_equal(found == 2, inside)
+    assert not found[:28].any(), "what was dropped is no liver either"
+
+
+def test_a_large_tumor_beside_the_liver_is_kept():
+    liver, tumor, _ = beside_the_liver(10)
+    found = liver_and_tumor(liver, tumor, (3.0, 3.0, 3.0))
+    assert np.array_equal(found == 2, tumor > 0)
