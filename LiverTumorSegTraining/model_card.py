@@ -63,7 +63,7 @@ def model_card(bundle: Bundle, config: Config, with_curve: bool = False) -> str:
     lines += [f"* {name.replace('_', ' ')}: {_plain(value)}" for name, value in others.items()]
     if with_curve:
         lines += ["", f"![Loss and validation Dice against steps]({LOSS_CURVE})"]
-    lines += ["", "## Validation during training", "", *_validation(training)]
+    lines += ["", "## Validation", "", *_validation(training)]
     if "limits" in training:
         lines += ["", "## Limits", "", *_bullets(training["limits"])]
     if "attribution" in training:
