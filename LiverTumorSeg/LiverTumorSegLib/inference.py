@@ -21,7 +21,7 @@ from .findings import Finding, refuse
 from .grids import grid_difference
 from .labels import LIVER, TUMOR
 from .lesions import Lesion, measure_lesions
-from .localise import Location, body_box, joined_liver, judge
+from .localise import NO_LIVER, Location, body_box, joined_liver, judge
 from .maps import attention, uncertainty
 from .network import UNet, to_device
 from .postprocess import Postprocessing, liver_and_tumor
@@ -151,6 +151,9 @@ class Segmenter:
             values, probability = None, None
         else:
             values, probability = self._fine(channels, native, location, run)
+            if location is not None and not values[0].any():
+                # What the localiser took for a liver was none; what it said of it is void.
+                run.findings = [found for found in run.findings if not found.code.startswith("liver_")] + [NO_LIVER]
         run.tell(0.92, "Measuring lesions")
         with run.stage("measure"):
             labelmap = _paste(values, native)

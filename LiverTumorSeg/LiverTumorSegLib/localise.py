@@ -17,6 +17,11 @@ BODY_HU = -300.0
 BODY_MARGIN_VOXELS = 2
 COARSE_SHARE = 0.35
 """Part of the coarse organ's probability in that of the organ."""
+NO_LIVER = Finding(
+    "no_liver",
+    "warning",
+    "No liver was found, so the segmentation is empty: check that the scan shows the upper abdomen.",
+)
 REACH_MM = 15.0
 """The fine stage looks this far beyond the coarse liver: more than the localiser's usual error at its 3 mm."""
 
@@ -88,8 +93,7 @@ def judge(probability: np.ndarray, grid: Grid) -> tuple[Location | None, list[Fi
     components, count = ndimage.label(probability >= 128)
     sizes = np.bincount(components.ravel(), minlength=count + 1)[1:] * millilitre
     if count == 0 or sizes.max() < SMALLEST_LIVER_ML:
-        message = "No liver was found, so the segmentation is empty: check that the scan shows the upper abdomen."
-        return None, [Finding("no_liver", "warning", message)]
+        return None, [NO_LIVER]
     liver = components == 1 + int(sizes.argmax())
     volume = float(sizes.max())
     findings = _doubts(liver, volume, grid)

@@ -1,8 +1,11 @@
 """The whole way of a scan, on grids of every kind: the answer must lie on the input's grid and be the same liver."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from LiverTumorSegLib.inference import Segmenter
@@ -108,3 +111,16 @@ def test_no_liver_gives_an_empty_segmentation_and_says_so(segmenter, make_phanto
     assert not sitk.GetArrayViewFromImage(result.labelmap).any()
     assert result.lesions == ()
     assert [finding.code for finding in result.findings if finding.code == "no_liver"] == ["no_liver"]
+
+
+def test_a_liver_that_the_fine_network_does_not_confirm_is_none(density_bundles, make_phantom):
+    fine, localiser = density_bundles
+    weights = {**fine.weights, "head.bias": torch.tensor([1000.0, 0.0, 0.0])}
+    blind = dataclasses.replace(fine, weights=weights, sha256="blind")
+    image, _, _ = make_phantom()
+    half = image[:, :, : image.GetDepth() // 2]
+    result = Segmenter(blind, localiser, device="cpu").segment(half)
+    assert not sitk.GetArrayViewFromImage(result.labelmap).any()
+    codes = {finding.code for finding in result.findings}
+    assert "no_liver" in codes
+    assert "liver_cut" not in codes
