@@ -9,6 +9,7 @@ from LiverTumorSegLib.labels import LIVER
 from scipy import ndimage
 
 from LiverTumorSegTraining.shapes import (
+    blend,
     box_around,
     distance_to_curve_mm,
     signed_distance_mm,
@@ -77,7 +78,7 @@ def _vein(image: np.ndarray, label: np.ndarray, spacing_mm: np.ndarray, rng: np.
     base = float(np.median(image[liver]))
     darker = base < ENHANCED_LIVER_HU and rng.random() < 0.6
     contrast = -float(rng.uniform(8, 25)) if darker else float(rng.uniform(15, 70))
-    _blend(image, liver, distance, base + contrast, 0.8)
+    blend(image, liver, distance, base + contrast, 0.8)
 
 
 def _gallbladder(image: np.ndarray, label: np.ndarray, spacing_mm: np.ndarray, rng: np.random.Generator) -> None:
@@ -106,15 +107,6 @@ def _fill_ball(
     centre = centre - [part.start for part in box]
     distance = signed_distance_mm(image[box].shape, centre, radius_mm, 0.2, spacing_mm, rng, elongation)
     level = level_hu + smooth_noise(image[box].shape, 3.0 / spacing_mm, rng) * texture_hu
-    _blend(image[box], allowed[box], distance, level, float(rng.uniform(0.3, 0.9)))
+    blend(image[box], allowed[box], distance, level, float(rng.uniform(0.3, 0.9)))
     filled[box] = (distance < 0) & allowed[box]
     return filled
-
-
-def _blend(
-    image: np.ndarray, allowed: np.ndarray, distance_mm: np.ndarray, level: np.ndarray | float, edge_mm: float
-) -> None:
-    """Blend a level into the image where the distance is negative; the scan's own noise stays."""
-    weight = np.where(allowed, 1 / (1 + np.exp(np.clip(distance_mm / edge_mm * 2, -30, 30))), 0.0)
-    noise = image - ndimage.gaussian_filter(image, 1.2)
-    image += (weight * (level + noise * 0.9 - image)).astype(image.dtype)

@@ -73,6 +73,15 @@ def smooth_noise(shape: tuple[int, ...], sigma_voxels: np.ndarray, rng: np.rando
     return zoomed / max(float(zoomed.std()), 1e-6)
 
 
+def blend(
+    image: np.ndarray, allowed: np.ndarray, distance_mm: np.ndarray, level: np.ndarray | float, edge_mm: float
+) -> None:
+    """Blend a level (HU) into the image where the distance is negative and `allowed`; the scan's own noise stays."""
+    weight = np.where(allowed, 1 / (1 + np.exp(np.clip(distance_mm / edge_mm * 2, -30, 30))), 0.0)
+    noise = image - ndimage.gaussian_filter(image, 1.2)
+    image += (weight * (level + noise * 0.9 - image)).astype(image.dtype)
+
+
 def surface(organ: np.ndarray, label: np.ndarray, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the organ's voxels at its surface, and the soft tissue and fat (label 0) into which a surface can bulge.
 

@@ -16,7 +16,7 @@ import numpy as np
 from LiverTumorSegLib.labels import LIVER, TUMOR
 from scipy import ndimage
 
-from LiverTumorSegTraining.shapes import box_around, signed_distance_mm, smooth_noise, surface
+from LiverTumorSegTraining.shapes import blend, box_around, signed_distance_mm, smooth_noise, surface
 
 ENHANCED_LIVER_HU = 88.0
 """Parenchyma above this is in the portal or delayed phase; below it, arterial, without contrast, or fatty."""
@@ -159,7 +159,6 @@ def _grow(
     base = float(np.median(image[around])) if around.sum() > 20 else float(np.median(image[liver]))
     if look.mass_effect:
         image[liver] = _pushed_outward(image, centre, look, spacing_mm)[liver]
-    smooth = ndimage.gaussian_filter(image, 1.2)
     texture = smooth_noise(image.shape, 1.5 / spacing_mm, rng) * look.texture_hu
     texture += smooth_noise(image.shape, 5.0 / spacing_mm, rng) * look.texture_hu * 0.7
     level = base + look.contrast_hu + texture
@@ -168,10 +167,7 @@ def _grow(
     if look.rim_hu:
         width = max(1.2, 0.12 * look.radius_mm)
         level += look.rim_hu * np.exp(-(((distance + width) / width) ** 2))
-    # The scan's own noise stays.
-    target = level + (image - smooth) * 0.9
-    weight = np.where(ground, 1 / (1 + np.exp(np.clip(distance / look.edge_mm * 2, -30, 30))), 0.0)
-    image += (weight * (target - image)).astype(image.dtype)
+    blend(image, ground, distance, level, look.edge_mm)
     label[inside] = TUMOR.value
 
 
