@@ -144,16 +144,15 @@ class Segmenter:
         if self.device_note:
             run.findings.append(Finding("device", "warning", self.device_note))
         native = Grid.of(channels[0])
-        location = None
-        if self.localiser is not None:
-            location = self._localise(channels[0], run)
+        location, doubts = self._localise(channels[0], run)
         if self.localiser is not None and location is None:
             values, probability = None, None
         else:
             values, probability = self._fine(channels, native, location, run)
             if location is not None and not values[0].any():
                 # What the localiser took for a liver was none; what it said of it is void.
-                run.findings = [found for found in run.findings if not found.code.startswith("liver_")] + [NO_LIVER]
+                doubts = [NO_LIVER]
+        run.findings.extend(doubts)
         run.tell(0.92, "Measuring lesions")
         with run.stage("measure"):
             labelmap = _paste(values, native)
@@ -188,8 +187,7 @@ class Segmenter:
             difference = grid_difference(channels[0], channel)
             if difference:
                 raise InputError(
-                    "The channel images do not lie on one grid: resample them to the first one. "
-                    f"One has {difference}."
+                    f"The channel images do not lie on one grid: resample them to the first one. One has {difference}."
                 )
         return channels
 
@@ -202,9 +200,11 @@ class Segmenter:
         refuse(findings, force)
         return replace_nonfinite(image)
 
-    def _localise(self, image: sitk.Image, run: _Run) -> Location | None:
+    def _localise(self, image: sitk.Image, run: _Run) -> tuple[Location | None, list[Finding]]:
+        """Return where the liver is, if the localiser sees one, and what is to be said of it."""
         bundle = self.localiser
-        assert bundle is not None  # the only caller asks first
+        if bundle is None:
+            return None, []
         run.tell(0.02, "Looking for the liver")
         grid = canonical_grid(Grid.of(image), bundle.spacing_mm)
         with run.stage("localise"):
@@ -216,9 +216,7 @@ class Segmenter:
             array = normalise(values, bundle.intensity)[None]
             plan = TilePlan(bundle.patch_size, 0.25)
             probability = self._predict(bundle, array, plan, run, 0.02, 0.25, "Looking for the liver")[0]
-            location, findings = judge(probability, grid)
-        run.findings.extend(findings)
-        return location
+            return judge(probability, grid)
 
     def _fine(
         self, channels: list[sitk.Image], native: Grid, location: Location | None, run: _Run
@@ -266,10 +264,7 @@ class Segmenter:
         grid = canonical_grid(box, bundle.spacing_mm if bundle.resize is None else _spacing_for(box, bundle.resize))
         with run.stage("resample"):
             array = np.stack(
-                [
-                    normalise(sitk.GetArrayFromImage(resample(channel, grid)), bundle.intensity)
-                    for channel in channels
-                ]
+                [normalise(sitk.GetArrayFromImage(resample(channel, grid)), bundle.intensity) for channel in channels]
             )
         overlap, flips = QUALITIES[self.quality]
         plan = TilePlan(bundle.patch_size, overlap, tuple(flip_sets(flips)))
