@@ -1,4 +1,4 @@
-"""What looks like a liver tumour and is none: cysts, calcifications, veins, gallbladders, masses outside the liver."""
+"""What looks like a liver tumour and is none: cysts, calcium, veins, perfusion, gallbladders, masses elsewhere."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ def add_distractors(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return copies of image and label with one to three distractors.
 
-    In the liver, and labelled as it: simple cysts, calcifications, veins before the contrast reaches them. Labelled
-    background: fluid and masses outside, gallbladders that take their place from the liver's surface.
+    In the liver, and labelled as it: simple cysts, calcifications, veins before the contrast reaches them, uneven
+    perfusion. Labelled background: fluid and masses outside, gallbladders that take their place from the liver's
+    surface.
 
     Parameters
     ----------
@@ -42,8 +43,8 @@ def add_distractors(
         Source of randomness.
     """
     image, label = image.copy(), label.copy()
-    draws: list[Draw] = [_mass_outside, _cyst, _calcification, _vein, _gallbladder]
-    for index in rng.choice(len(draws), int(rng.integers(1, 4)), p=[0.38, 0.15, 0.1, 0.15, 0.22]):
+    draws: list[Draw] = [_mass_outside, _cyst, _calcification, _vein, _perfusion, _gallbladder]
+    for index in rng.choice(len(draws), int(rng.integers(1, 4)), p=[0.3, 0.13, 0.08, 0.19, 0.1, 0.2]):
         draws[index](image, label, spacing_mm, rng)
     return image, label
 
@@ -76,9 +77,19 @@ def _vein(image: np.ndarray, label: np.ndarray, spacing_mm: np.ndarray, rng: np.
     bend = (start + end) / 2 + rng.normal(0, 0.2, 3) * np.linalg.norm(end - start)
     distance = distance_to_curve_mm(image.shape, np.stack([start, bend, end]), spacing_mm) - float(rng.uniform(2, 6))
     base = float(np.median(image[liver]))
-    darker = base < ENHANCED_LIVER_HU and rng.random() < 0.6
+    # The portal vein's inflow enhances the liver before its own veins.
+    darker = rng.random() < (0.6 if base < ENHANCED_LIVER_HU else 0.35)
     contrast = -float(rng.uniform(8, 25)) if darker else float(rng.uniform(15, 70))
     blend(image, liver, distance, base + contrast, 0.8)
+
+
+def _perfusion(image: np.ndarray, label: np.ndarray, spacing_mm: np.ndarray, rng: np.random.Generator) -> None:
+    """Draw a faint region without an edge, a little darker or brighter than the liver around it."""
+    liver = label == LIVER.value
+    contrast = float(rng.choice([-1.0, -1.0, 1.0]) * rng.uniform(5, 16))
+    level = float(np.median(image[liver])) + contrast if liver.any() else 0.0
+    edge_mm = float(rng.uniform(4, 8))
+    _fill_ball(image, liver, liver, float(rng.uniform(6, 22)), level, 0.0, spacing_mm, rng, edge_mm=edge_mm)
 
 
 def _gallbladder(image: np.ndarray, label: np.ndarray, spacing_mm: np.ndarray, rng: np.random.Generator) -> None:
@@ -96,6 +107,7 @@ def _gallbladder(image: np.ndarray, label: np.ndarray, spacing_mm: np.ndarray, r
 def _fill_ball(
     image: np.ndarray, origin: np.ndarray, allowed: np.ndarray, radius_mm: float, level_hu: float,
     texture_hu: float, spacing_mm: np.ndarray, rng: np.random.Generator, elongation: float = 0.25,
+    edge_mm: float | None = None,
 ) -> np.ndarray:  # fmt: skip
     """Fill an ellipsoid around a voxel of `origin` wherever `allowed`, and return the mask of what was filled."""
     filled = np.zeros(image.shape, bool)
@@ -107,6 +119,6 @@ def _fill_ball(
     centre = centre - [part.start for part in box]
     distance = signed_distance_mm(image[box].shape, centre, radius_mm, 0.2, spacing_mm, rng, elongation)
     level = level_hu + smooth_noise(image[box].shape, 3.0 / spacing_mm, rng) * texture_hu
-    blend(image[box], allowed[box], distance, level, float(rng.uniform(0.3, 0.9)))
+    blend(image[box], allowed[box], distance, level, edge_mm or float(rng.uniform(0.3, 0.9)))
     filled[box] = (distance < 0) & allowed[box]
     return filled

@@ -2,8 +2,8 @@
 
 A network trained on synthetic tumours alone matched one trained on real ones, but only when every sample was new
 (Hu et al., CVPR 2023, "Label-free liver tumor segmentation"). The steps here follow that work - place away from
-vessels, shape, texture, edge, mass effect, rim - and add necrotic cores, growth in clusters, and a contrast that
-depends on how strongly the liver is enhanced; some bulge from the surface. What looks like a tumour and is none:
+vessels, shape, texture, edge, mass effect, rim - and add necrotic cores, calcium, growth in clusters, and a contrast
+that depends on how strongly the liver is enhanced; some bulge from the surface. What looks like a tumour and is none:
 `distractors.py`.
 """
 
@@ -27,6 +27,9 @@ AT_SURFACE, SMALLEST_AT_SURFACE_MM = 0.45, 6.0
 """Part of the tumours from this radius on that lie at the surface and may bulge into the fat beyond it."""
 FAT_HU = (-150.0, -20.0)
 BULGE_VOXELS = 4
+CALCIFIED, SMALLEST_CALCIFIED_MM = 0.08, 6.0
+"""Part of the tumours from this radius on that hold calcium, as mucinous metastases and treated ones do."""
+CALCIUM_HU = (130.0, 500.0)
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class TumorAppearance:
     rim_hu: float
     core_hu: float
     mass_effect: float
+    calcium_hu: float = 0.0
 
 
 def random_appearance(rng: np.random.Generator, liver_hu: float = 110.0, largest_mm: float = 40.0) -> TumorAppearance:
@@ -78,6 +82,9 @@ def random_appearance(rng: np.random.Generator, liver_hu: float = 110.0, largest
         rim_hu=float((-1 if darker_rim else 1) * rng.uniform(12, 40)) if has_rim else 0.0,
         core_hu=-float(rng.uniform(15, 50)) if has_core else 0.0,
         mass_effect=float(rng.uniform(0, 0.6)) if radius > 5 else 0.0,
+        calcium_hu=float(rng.uniform(*CALCIUM_HU))
+        if radius > SMALLEST_CALCIFIED_MM and rng.random() < CALCIFIED
+        else 0.0,
     )
 
 
@@ -142,6 +149,7 @@ def _related(first: TumorAppearance, liver_hu: float, rng: np.random.Generator) 
         texture_hu=first.texture_hu,
         rim_hu=first.rim_hu if other.radius_mm > 4 else 0.0,
         core_hu=first.core_hu if other.radius_mm > 7 else 0.0,
+        calcium_hu=first.calcium_hu if other.radius_mm > SMALLEST_CALCIFIED_MM else 0.0,
     )
 
 
@@ -167,6 +175,9 @@ def _grow(
     if look.rim_hu:
         width = max(1.2, 0.12 * look.radius_mm)
         level += look.rim_hu * np.exp(-(((distance + width) / width) ** 2))
+    if look.calcium_hu:
+        clumps = smooth_noise(image.shape, 0.25 * look.radius_mm / spacing_mm, rng) - float(rng.uniform(1.2, 2.0))
+        level += look.calcium_hu / (1 + np.exp(np.clip(-6 * clumps, -30, 30)))
     blend(image, ground, distance, level, look.edge_mm)
     label[inside] = TUMOR.value
 

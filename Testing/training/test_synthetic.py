@@ -33,7 +33,7 @@ def test_tumors_grow_in_the_liver_and_change_it(liver):
         outside = tumor & (label == 0)
         bulging += outside.any()
         # What lies beyond the surface belongs to a tumour inside.
-        pieces, count = ndimage.label(tumor)
+        pieces, count = ndimage.label(tumor, np.ones((3, 3, 3)))
         assert all(((pieces == piece) & (label == 1)).any() for piece in range(1, count + 1))
         assert outside.sum() <= tumor.sum()
         if tumor.any():
