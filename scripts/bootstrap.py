@@ -113,8 +113,10 @@ def _create() -> None:
         try:
             venv.EnvBuilder(with_pip=True, clear=True, symlinks=os.name != "nt").create(ENVIRONMENT)
         except subprocess.CalledProcessError:
-            raise SetupError("this Python cannot make environments: install its venv package "
-                             "(Debian, Ubuntu: apt install python3-venv)") from None
+            raise SetupError(
+                "this Python cannot make environments: install its venv package "
+                "(Debian, Ubuntu: apt install python3-venv)"
+            ) from None
     else:
         run_step("creating the environment", [python, "-m", "venv", "--clear", str(ENVIRONMENT)], None)
 
@@ -160,9 +162,10 @@ def _is_ready(group: str) -> bool:
     """Whether a stamp of the group, or of one containing it, says that everything is installed."""
     if not environment_python().exists():
         return False
-    wider = GROUPS[GROUPS.index(group):]
-    return any(_stamp(name).is_file() and _stamp(name).read_text(encoding="utf-8") == _fingerprint(name)
-               for name in wider)
+    wider = GROUPS[GROUPS.index(group) :]
+    return any(
+        _stamp(name).is_file() and _stamp(name).read_text(encoding="utf-8") == _fingerprint(name) for name in wider
+    )
 
 
 def _restart() -> None:

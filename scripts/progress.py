@@ -61,8 +61,15 @@ def run_step(title: str, command: list[str], log: Path | None) -> None:
 
 def _output(command: list[str], lines: list[str]):
     """Yield each output line as it comes (None every second in between), collecting them in ``lines``."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                               text=True, encoding="utf-8", errors="replace")
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+    )
     arrived: queue.Queue[str | None] = queue.Queue()
 
     def read() -> None:

@@ -23,9 +23,7 @@ class _ChannelsLast(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
         n, channels = x.shape[:2]
-        y, mean, inverse_sd = torch.native_group_norm(
-            x, weight, bias, n, channels, x[0, 0].numel(), channels, eps
-        )
+        y, mean, inverse_sd = torch.native_group_norm(x, weight, bias, n, channels, x[0, 0].numel(), channels, eps)
         ctx.save_for_backward(x, weight, mean.float(), inverse_sd.float())
         return y
 

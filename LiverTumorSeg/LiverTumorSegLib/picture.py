@@ -49,8 +49,14 @@ PLANES = (
 )
 
 
-def write_case_picture(path: Path, image: sitk.Image, labelmap: sitk.Image, lesions: Sequence[Lesion],
-                       title: str = "", labels: Sequence[Label] = LIVER_TUMOR) -> bool:
+def write_case_picture(
+    path: Path,
+    image: sitk.Image,
+    labelmap: sitk.Image,
+    lesions: Sequence[Lesion],
+    title: str = "",
+    labels: Sequence[Label] = LIVER_TUMOR,
+) -> bool:
     """Write the overview picture of one case as PNG.
 
     Parameters
@@ -91,15 +97,23 @@ def write_case_picture(path: Path, image: sitk.Image, labelmap: sitk.Image, lesi
     height = float(np.clip(tallest / sum(widths) * WIDTH_IN * 0.775 + 1.35, 5.6, 10.0))
     figure = Figure(figsize=(WIDTH_IN, height), dpi=100, facecolor=PAPER)
     FigureCanvasAgg(figure)
-    grid = figure.add_gridspec(1, 3, width_ratios=widths, left=0.012, right=0.8, wspace=0.03,
-                               top=1 - 0.85 / height, bottom=0.4 / height)
+    grid = figure.add_gridspec(
+        1, 3, width_ratios=widths, left=0.012, right=0.8, wspace=0.03, top=1 - 0.85 / height, bottom=0.4 / height
+    )
     images, place = (image, labelmap, numbered), (low, high, center)
     for column, plane in enumerate(PLANES):
         _draw_plane(figure.add_subplot(grid[0, column]), plane, images, place, labels)
     _scale_bar(figure.axes[0], widths[0], float(size[PLANES[0].down]))
     _write_line(figure, 0.012, 0.32, title or path.stem, color=INK, fontsize=17, weight="bold")
-    _write_line(figure, 0.012, height - 0.18, f"CT window {WINDOW_HU[0]} to {WINDOW_HU[1]} HU. Automatic result, for "
-                "research use only: not a medical device.", color=FAINT, fontsize=10)
+    _write_line(
+        figure,
+        0.012,
+        height - 0.18,
+        f"CT window {WINDOW_HU[0]} to {WINDOW_HU[1]} HU. Automatic result, for "
+        "research use only: not a medical device.",
+        color=FAINT,
+        fontsize=10,
+    )
     _write_findings(figure, volumes_ml(labelmap, labels), labels, lesions)
 
     partial = path.with_name(path.name + ".part")
@@ -153,8 +167,9 @@ def _corners(image: sitk.Image, box: tuple[slice, ...]) -> np.ndarray:
     return np.array([image.TransformContinuousIndexToPhysicalPoint(index) for index in product(*ranges)])
 
 
-def _numbered_lesions(labelmap: sitk.Image, box: tuple[slice, slice, slice] | None,
-                      lesions: Sequence[Lesion]) -> sitk.Image | None:
+def _numbered_lesions(
+    labelmap: sitk.Image, box: tuple[slice, slice, slice] | None, lesions: Sequence[Lesion]
+) -> sitk.Image | None:
     """Return the lesion numbers as a small image around the tumours, or None where there are none."""
     if box is None or not lesions:
         return None
@@ -165,8 +180,13 @@ def _numbered_lesions(labelmap: sitk.Image, box: tuple[slice, slice, slice] | No
     return label_lesions(sitk.RegionOfInterest(labelmap, size, start), TUMOR.value)
 
 
-def _draw_plane(axes: Any, plane: _Plane, images: tuple[sitk.Image, sitk.Image, sitk.Image | None],
-                place: tuple[np.ndarray, np.ndarray, np.ndarray], labels: Sequence[Label]) -> None:
+def _draw_plane(
+    axes: Any,
+    plane: _Plane,
+    images: tuple[sitk.Image, sitk.Image, sitk.Image | None],
+    place: tuple[np.ndarray, np.ndarray, np.ndarray],
+    labels: Sequence[Label],
+) -> None:
     from matplotlib.patheffects import withStroke
 
     image, labelmap, numbered = images
@@ -190,14 +210,24 @@ def _draw_plane(axes: Any, plane: _Plane, images: tuple[sitk.Image, sitk.Image, 
     letter = ("LPS" if offset >= 0 else "RAI")[plane.normal]
     axes.set_title(f"{plane.name}, {letter} {abs(offset):.0f} mm", color=FAINT, fontsize=11, loc="left", pad=4)
     for letter, (u, v) in zip(plane.letters, ((0.02, 0.5), (0.98, 0.5), (0.5, 0.97), (0.5, 0.03)), strict=True):
-        axes.text(u, v, letter, transform=axes.transAxes, color=FAINT, fontsize=12, ha="center", va="center",
-                  path_effects=[withStroke(linewidth=2.5, foreground=PAPER)])
+        axes.text(
+            u,
+            v,
+            letter,
+            transform=axes.transAxes,
+            color=FAINT,
+            fontsize=12,
+            ha="center",
+            va="center",
+            path_effects=[withStroke(linewidth=2.5, foreground=PAPER)],
+        )
     axes.set_aspect("equal", anchor="NW")
     axes.set_axis_off()
 
 
-def _cut(image: sitk.Image, plane: _Plane, place: tuple[np.ndarray, np.ndarray, np.ndarray], how: int,
-         outside: float) -> np.ndarray:
+def _cut(
+    image: sitk.Image, plane: _Plane, place: tuple[np.ndarray, np.ndarray, np.ndarray], how: int, outside: float
+) -> np.ndarray:
     """Return one plane as an array (down, across), sampled in patient axes with square pixels."""
     low, high, center = place
     across, down = np.eye(3)[plane.across], np.eye(3)[plane.down] * plane.down_sign
@@ -225,9 +255,19 @@ def _write_numbers(axes: Any, numbers: np.ndarray, x: np.ndarray, y: np.ndarray)
         rows, columns = np.nonzero(numbers == number)
         nearest = np.argmin((rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2)
         small = rows.size * PIXEL_MM**2 < 150.0  # beside a small lesion, inside a large one
-        axes.annotate(str(number), (x[columns[nearest]], y[rows[nearest]]), xytext=(8, 8) if small else (0, 0),
-                      textcoords="offset points", color=INK, fontsize=11, weight="bold", ha="center", va="center",
-                      annotation_clip=True, path_effects=[withStroke(linewidth=2.5, foreground=PAPER)])
+        axes.annotate(
+            str(number),
+            (x[columns[nearest]], y[rows[nearest]]),
+            xytext=(8, 8) if small else (0, 0),
+            textcoords="offset points",
+            color=INK,
+            fontsize=11,
+            weight="bold",
+            ha="center",
+            va="center",
+            annotation_clip=True,
+            path_effects=[withStroke(linewidth=2.5, foreground=PAPER)],
+        )
 
 
 def _scale_bar(axes: Any, width_mm: float, height_mm: float) -> None:
@@ -241,8 +281,9 @@ def _write_line(figure: Any, left: float, from_top_in: float, text: str, **style
     figure.text(left, 1 - from_top_in / figure.get_figheight(), text, va="center", **style)
 
 
-def _write_findings(figure: Any, volumes: Mapping[str, float], labels: Sequence[Label],
-                    lesions: Sequence[Lesion]) -> None:
+def _write_findings(
+    figure: Any, volumes: Mapping[str, float], labels: Sequence[Label], lesions: Sequence[Lesion]
+) -> None:
     """Write volumes and the largest lesions at the right of the planes."""
     left, top = 0.815, 0.95
     for label in labels:

@@ -76,13 +76,13 @@ def write_lesions_csv(path: Path, lesions: Sequence[Lesion]) -> None:
     """Write one row a lesion, largest first, the centroid in three columns (LPS mm); an unknown figure stays empty."""
     columns = [field.name for field in fields(Lesion)]
     place = columns.index("centroid_lps_mm")
-    header = [*columns[:place], "centroid_l_mm", "centroid_p_mm", "centroid_s_mm", *columns[place + 1:]]
+    header = [*columns[:place], "centroid_l_mm", "centroid_p_mm", "centroid_s_mm", *columns[place + 1 :]]
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(header)
     for lesion in lesions:
         values = [getattr(lesion, column) for column in columns]
-        row = [*values[:place], *values[place], *values[place + 1:]]
+        row = [*values[:place], *values[place], *values[place + 1 :]]
         writer.writerow([_cell(value) for value in row])
     _write_text(path, stream.getvalue())
 

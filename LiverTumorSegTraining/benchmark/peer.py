@@ -36,8 +36,17 @@ def main(arguments: Sequence[str]) -> int:
     clock.append(time.perf_counter())
 
     size = [round(n * s / t) for n, s, t in zip(image.GetSize(), image.GetSpacing(), SPACING_MM, strict=True)]
-    fine = sitk.Resample(image, size, sitk.Transform(), sitk.sitkLinear, image.GetOrigin(), SPACING_MM,
-                         image.GetDirection(), WINDOW_HU[0], sitk.sitkFloat32)
+    fine = sitk.Resample(
+        image,
+        size,
+        sitk.Transform(),
+        sitk.sitkLinear,
+        image.GetOrigin(),
+        SPACING_MM,
+        image.GetDirection(),
+        WINDOW_HU[0],
+        sitk.sitkFloat32,
+    )
     low, high = WINDOW_HU
     voxels = (np.clip(sitk.GetArrayViewFromImage(fine), low, high) - low) / (high - low)
     batch = torch.from_numpy(voxels[np.newaxis, np.newaxis])

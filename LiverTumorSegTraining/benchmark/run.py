@@ -50,8 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             figures = training(quick=options.quick)
         else:
-            figures = inference(quick=options.quick, threads=options.threads, quality=options.quality,
-                                offline=options.offline)
+            figures = inference(
+                quick=options.quick, threads=options.threads, quality=options.quality, offline=options.offline
+            )
         options.output.parent.mkdir(parents=True, exist_ok=True)
         write_report_json(options.output, figures)
     except LiverTumorSegError as error:
@@ -95,8 +96,20 @@ def inference(*, quick: bool, threads: int, quality: str = "standard", offline: 
         scan = work / "scan.nii.gz"
         volume = write_volume(source, scan, quick=quick)
         _say(f"scan of {' x '.join(map(str, volume['size']))} voxels, {threads} threads")
-        candidates = {OURS: ["-m", "LiverTumorSegLib", str(scan), "--output", str(work), "--quality", quality,
-                             "--device", "cpu", "--json-progress"]}
+        candidates = {
+            OURS: [
+                "-m",
+                "LiverTumorSegLib",
+                str(scan),
+                "--output",
+                str(work),
+                "--quality",
+                quality,
+                "--device",
+                "cpu",
+                "--json-progress",
+            ]
+        }
         for name, flags in PEERS.items():
             if bf16 or "--bf16" not in flags:
                 files = [str(work / f"{name}.nii.gz"), str(work / f"{name}.json")]

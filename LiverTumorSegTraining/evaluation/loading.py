@@ -102,6 +102,4 @@ def require_same_grid(reference: sitk.Image, other: sitk.Image, what: str) -> No
     """Refuse an image whose size, spacing, origin or axes differ from the reference's."""
     difference = grid_difference(reference, other)
     if difference:
-        raise InputError(
-            f"{what} has {difference} (the other labelmap); both must lie on the grid of the scan."
-        )
+        raise InputError(f"{what} has {difference} (the other labelmap); both must lie on the grid of the scan.")

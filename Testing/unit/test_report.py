@@ -66,8 +66,12 @@ def test_json_has_every_key_and_the_whole_organ_as_liver(tmp_path):
     values = sitk.GetArrayFromImage(labelmap)
     assert report["volumes_ml"]["liver"] == pytest.approx((values > 0).sum() * 12 / 1000)
     assert report["volumes_ml"]["tumor"] == pytest.approx((values == 2).sum() * 12 / 1000)
-    assert report["input"]["geometry"] == {"size": [80, 60, 40], "spacing": [2, 2, 3], "origin": [-80, -60, 500],
-                                           "direction": [1, 0, 0, 0, 1, 0, 0, 0, 1]}
+    assert report["input"]["geometry"] == {
+        "size": [80, 60, 40],
+        "spacing": [2, 2, 3],
+        "origin": [-80, -60, 500],
+        "direction": [1, 0, 0, 0, 1, 0, 0, 0, 1],
+    }
     assert report["input"]["path"].endswith("scan.nii.gz")
     assert [lesion["id"] for lesion in report["lesions"]] == [1, 2]
     assert report["peak_rss_mb"] > 50
@@ -149,8 +153,10 @@ def test_html_is_one_file_that_loads_nothing(tmp_path):
     report = report_of(image, labelmap)
     write_case_picture(tmp_path / "a.png", image, labelmap, measure_lesions(labelmap, image))
     empty = report_of(image, labelmap * 0)
-    cases = [ReportCase("with <tumour>", report, tmp_path / "a.png", "Where it is from.", {"Liver Dice": 0.9312}),
-             ReportCase("empty", empty)]
+    cases = [
+        ReportCase("with <tumour>", report, tmp_path / "a.png", "Where it is from.", {"Liver Dice": 0.9312}),
+        ReportCase("empty", empty),
+    ]
     write_html_report(tmp_path / "report.html", cases, title="Two cases")
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "<script" not in page

@@ -62,8 +62,9 @@ sys.argv = [{str(path)!r}, "--help"]
 runpy.run_path({str(path)!r}, run_name="__main__")
 """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "LiverTumorSeg"), str(ROOT)])}
-    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False,
-                         env=environment)
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, env=environment
+    )
     assert run.returncode == 0, run.stderr
     assert "usage" in run.stdout.lower()
 
