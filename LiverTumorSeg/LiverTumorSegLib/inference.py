@@ -29,7 +29,7 @@ from .preprocess import Grid, bounding_box, canonical_grid, normalise, resample
 from .result import Result
 from .tiles import Cancelled, Progress, TilePlan, flip_sets, predict_probabilities
 
-QUALITIES: dict[str, tuple[float, int]] = {"quick": (0.125, 1), "standard": (0.25, 4), "best": (0.5, 8)}
+QUALITIES: dict[str, tuple[float, int]] = {"quick": (0.125, 1), "standard": (0.25, 4), "best": (0.25, 8)}
 """Overlap of the tiles and number of flips that are averaged, the scan as it is among them."""
 
 
