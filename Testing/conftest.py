@@ -14,6 +14,8 @@ import SimpleITK as sitk
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+pytest_plugins = ("data_sets",)
+
 AIR_HU, FAT_HU, LIVER_HU = -1000, -100, 110
 CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
 EXPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"

@@ -6,7 +6,7 @@ from bootstrap import enter
 
 enter("train")
 
-from LiverTumorSegTraining.export import main  # noqa: E402
+from LiverTumorSegTraining.export.export_model import main  # noqa: E402
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -6,7 +6,7 @@ from bootstrap import enter
 
 enter("train")
 
-from LiverTumorSegTraining.train_cli import main  # noqa: E402
+from LiverTumorSegTraining.training.cli import main  # noqa: E402
 
 if __name__ == "__main__":
     sys.exit(main())

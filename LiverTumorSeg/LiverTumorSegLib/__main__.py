@@ -22,23 +22,19 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import SimpleITK as sitk
 
 from . import __version__
-from .bundle import load_bundle
-from .errors import (
-    CancelledError,
-    InputError,
-    LiverTumorSegError,
-    OutOfMemoryError,
-    UsageError,
-)
+from .errors import CancelledError, InputError, LiverTumorSegError, OutOfMemoryError, UsageError
 from .findings import RefusedError, refuse
-from .imageio import CaseImage, read_case, write_segmentation
-from .inference import QUALITIES, Segmenter
 from .labels import label_table
 from .messages import BarMessages, JsonMessages, Messages
-from .models import FINE, LOCALISER, models_folder
-from .postprocess import Postprocessing
-from .report import build_report, write_case_picture, write_lesions_csv, write_report_json
-from .result import Result
+from .model.bundle import load_bundle
+from .model.models import FINE, LOCALISER, models_folder
+from .output.picture import write_case_picture
+from .output.report import build_report, write_lesions_csv, write_report_json
+from .output.segfile import write_segmentation
+from .pipeline.inference import QUALITIES, Segmenter
+from .pipeline.postprocess import Postprocessing
+from .pipeline.result import Result
+from .scan.imageio import CaseImage, read_case
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -208,7 +204,7 @@ def _write(
         for kind, image in result.maps.items():
             sitk.WriteImage(image, str(private / f"{name}.{kind}.nrrd"), useCompression=True)
         if options.dicom_seg:
-            from .dicomseg import write_dicom_seg
+            from .output.dicomseg import write_dicom_seg
 
             if not case.dicom_files:
                 raise InputError(f"{case.path} is not DICOM, so no DICOM SEG can refer to it: leave out --dicom-seg.")

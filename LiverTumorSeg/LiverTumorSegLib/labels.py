@@ -1,4 +1,4 @@
-"""Label tables: the one place that knows what a voxel value means, how it is named, coded and coloured."""
+"""What a voxel value means: label tables with names, codes and colours, and the density of air."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 IGNORE = 255
 """Voxel value for "unknown": left out of every loss and metric."""
+AIR_HU = -1024.0
+"""Value of a voxel outside of what a CT covers."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from .processTree import ProcessTree, childOptions
+from LiverTumorSegPanel.processTree import ProcessTree, childOptions
 
 LOG_LINES_KEPT = 4000
 READERS_TURN_S = 0.005

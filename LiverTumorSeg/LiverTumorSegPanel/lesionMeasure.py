@@ -11,7 +11,7 @@ import slicer
 from LiverTumorSegLib.labels import LIVER, TUMOR
 from slicer.i18n import tr as _
 
-from .lesionRecords import LesionRecord, lesionsOf, storeLesions
+from LiverTumorSegPanel.lesionRecords import LesionRecord, lesionsOf, storeLesions
 
 
 def measureAgain(segmentationNode, volumeNode) -> None:
@@ -22,7 +22,7 @@ def measureAgain(segmentationNode, volumeNode) -> None:
     RuntimeError
         If the segments "liver" and "tumor" are gone.
     """
-    from LiverTumorSegLib.lesions import measure_lesions
+    from LiverTumorSegLib.pipeline.lesions import measure_lesions
 
     labelmap = labelArray(segmentationNode, volumeNode)
     image = _imageOf(slicer.util.arrayFromVolume(volumeNode), volumeNode)

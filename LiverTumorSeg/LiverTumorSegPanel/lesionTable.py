@@ -7,7 +7,7 @@ from collections.abc import Callable
 import qt
 from slicer.i18n import tr as _
 
-from .lesionRecords import VERDICTS, LesionRecord
+from LiverTumorSegPanel.lesionRecords import VERDICTS, LesionRecord
 
 VERDICT_COLUMN = 5
 

@@ -9,8 +9,8 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from .devices import DeviceAnswer, DeviceQuery, deviceChoices
-from .models import ModelChoice, findModels, localiserOf, modelRoots, readChoice, tumorModels
+from LiverTumorSegPanel.deviceChoice import DeviceAnswer, DeviceQuery, deviceChoices
+from LiverTumorSegPanel.modelChoice import ModelChoice, findModels, localiserOf, modelRoots, readChoice, tumorModels
 
 USER_FOLDER_SETTING = "LiverTumorSeg/ModelsFolder"
 

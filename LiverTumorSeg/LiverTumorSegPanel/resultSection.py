@@ -9,13 +9,13 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from .correctionEditor import CorrectionEditor
-from .lesionMeasure import measureAgain
-from .lesionRecords import PREFIX, LesionRecord, isResult, lesionsOf, setVerdict, volumesOf, writeCsv
-from .lesionTable import LesionTable
-from .progressText import durationText
-from .resultView import jumpTo, showResult
-from .volumeExport import fileStem
+from LiverTumorSegPanel.correctionEditor import CorrectionEditor
+from LiverTumorSegPanel.lesionMeasure import measureAgain
+from LiverTumorSegPanel.lesionRecords import PREFIX, LesionRecord, isResult, lesionsOf, setVerdict, volumesOf, writeCsv
+from LiverTumorSegPanel.lesionTable import LesionTable
+from LiverTumorSegPanel.progressText import durationText
+from LiverTumorSegPanel.resultView import jumpTo, showResult
+from LiverTumorSegPanel.volumeExport import fileStem
 
 _EDIT_EVENTS = ("SourceRepresentationModified", "SegmentRemoved", "SegmentAdded")
 

@@ -9,12 +9,12 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from . import dependencies
-from .findings import PanelFinding, findingsAsHtml
-from .inferenceProcess import RunRequest
-from .inputCheck import checkVolumeNode
-from .modelSection import ModelSection
-from .segmentationRun import Outcome, SegmentationRun
+from LiverTumorSegPanel import dependencies
+from LiverTumorSegPanel.findingsText import PanelFinding, findingsAsHtml
+from LiverTumorSegPanel.inferenceProcess import RunRequest
+from LiverTumorSegPanel.inputCheck import checkVolumeNode
+from LiverTumorSegPanel.modelSection import ModelSection
+from LiverTumorSegPanel.segmentationRun import Outcome, SegmentationRun
 
 PROGRESS_STEPS = 1000
 

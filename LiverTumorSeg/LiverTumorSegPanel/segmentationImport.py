@@ -13,7 +13,7 @@ from LiverTumorSegLib.labels import LIVER, MORPHOLOGY, Label, label_table
 from slicer.i18n import tr as _
 from vtk.util.numpy_support import numpy_to_vtk
 
-from .volumeExport import GridGeometry, gridOf
+from LiverTumorSegPanel.volumeExport import GridGeometry, gridOf
 
 GEOMETRY_TOLERANCE = 1e-3
 """Largest difference accepted between a result's grid and the CT's: mm for places, cosine for axes."""

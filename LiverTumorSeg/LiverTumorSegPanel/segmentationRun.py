@@ -19,13 +19,13 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from .findings import PanelFinding, findingFromEvent, mayForce
-from .inferenceProcess import InferenceProcess, RunRequest, segmentCommand
-from .inputCheck import modalityOf
-from .lesionRecords import attributesOfReport
-from .progressText import RunClock
-from .segmentationImport import commitSegmentation, readLabelmap, resultName
-from .volumeExport import exportVolume, fileStem, gridOf
+from LiverTumorSegPanel.findingsText import PanelFinding, findingFromEvent, mayForce
+from LiverTumorSegPanel.inferenceProcess import InferenceProcess, RunRequest, segmentCommand
+from LiverTumorSegPanel.inputCheck import modalityOf
+from LiverTumorSegPanel.lesionRecords import attributesOfReport
+from LiverTumorSegPanel.progressText import RunClock
+from LiverTumorSegPanel.segmentationImport import commitSegmentation, readLabelmap, resultName
+from LiverTumorSegPanel.volumeExport import exportVolume, fileStem, gridOf
 
 POLL_MS = 100
 CANCEL_PATIENCE_S = 0.7

@@ -1,1 +1,1 @@
-"""Speed and memory of this project beside its peers, measured in one run on one machine."""
+"""Speed and memory beside the peers, in one run on one machine: segmenting, training, evaluating."""

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 from LiverTumorSegLib.errors import LiverTumorSegError
-from LiverTumorSegLib.imageio import read_segmentation
 from LiverTumorSegLib.labels import LIVER, TUMOR
-from LiverTumorSegLib.report import write_report_json
-from LiverTumorSegLib.report_html import ReportCase, write_html_report
+from LiverTumorSegLib.output.report import write_report_json
+from LiverTumorSegLib.output.report_html import ReportCase, write_html_report
+from LiverTumorSegLib.output.segfile import read_segmentation
 
 from .samples import SAMPLES, Sample, fetch
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 from LiverTumorSegLib.errors import InputError
-from LiverTumorSegLib.grids import place_in
+from LiverTumorSegLib.grid import place_in
 
 from .boxes import bounding_box, grow
 from .lesion_matching import find_components, match_lesions

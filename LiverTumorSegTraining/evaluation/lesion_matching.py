@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from LiverTumorSegLib.diameters import axial_diameters
+from LiverTumorSegLib.pipeline.diameters import axial_diameters
 from scipy import ndimage
 
 from .boxes import Box

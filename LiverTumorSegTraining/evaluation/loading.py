@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
-from LiverTumorSegLib.checks import superior_axis
 from LiverTumorSegLib.errors import InputError
-from LiverTumorSegLib.grids import grid_difference, place_in
-from LiverTumorSegLib.imageio import read_segmentation
+from LiverTumorSegLib.grid import grid_difference, place_in
+from LiverTumorSegLib.output.segfile import read_segmentation
+from LiverTumorSegLib.scan.checks import superior_axis
 
 from .pairing import CasePaths
 from .regions import Scheme, canonical_labels

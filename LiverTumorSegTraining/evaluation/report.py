@@ -102,12 +102,18 @@ def write_report(
     path.write_text(page, encoding="utf-8")
 
 
-def report_environment() -> Any:
-    """Return the jinja2 environment of this package's pages: everything escaped, unknown names an error."""
+def report_environment(*folders: Path) -> Any:
+    """Return the jinja2 environment of this package's pages: everything escaped, unknown names an error.
+
+    Parameters
+    ----------
+    *folders : Path
+        Where templates lie beside those of the evaluation.
+    """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=FileSystemLoader([*folders, Path(__file__).parent / "templates"]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -8,9 +8,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from LiverTumorSegLib.bundle import Bundle, save_bundle
-from LiverTumorSegLib.network import UNet
-from LiverTumorSegLib.preprocess import Grid, Intensity
+from LiverTumorSegLib.grid import Grid
+from LiverTumorSegLib.model.bundle import Bundle, save_bundle
+from LiverTumorSegLib.model.network import UNet
+from LiverTumorSegLib.model.normalisation import Intensity
 from scipy.spatial.transform import Rotation
 
 # Tumours are dense here: so the mixed voxels between liver and body do not look like tumour.

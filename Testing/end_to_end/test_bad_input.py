@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from LiverTumorSegLib.__main__ import main
-from LiverTumorSegLib.imageio import read_segmentation
+from LiverTumorSegLib.output.segfile import read_segmentation
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from LiverTumorSegLib.__main__ import main
-from LiverTumorSegLib.imageio import read_segmentation
+from LiverTumorSegLib.output.segfile import read_segmentation
 
 CORE = Path(LiverTumorSegLib.__file__).parent
 

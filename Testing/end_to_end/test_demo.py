@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from LiverTumorSegLib.errors import InputError
-from LiverTumorSegLib.imageio import read_segmentation
-from LiverTumorSegLib.models import FINE, LOCALISER, models_folder
+from LiverTumorSegLib.model.models import FINE, LOCALISER, models_folder
+from LiverTumorSegLib.output.segfile import read_segmentation
 
 from LiverTumorSegTraining.demo.mrc import read_mrc
 from LiverTumorSegTraining.demo.run import dice, main

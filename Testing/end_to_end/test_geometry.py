@@ -8,7 +8,7 @@ import SimpleITK as sitk
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from LiverTumorSegLib.inference import Segmenter
+from LiverTumorSegLib.pipeline.inference import Segmenter
 
 
 def dice(first, second):

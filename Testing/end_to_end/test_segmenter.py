@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
-from LiverTumorSegLib import devices, tiles
-from LiverTumorSegLib.devices import Rung, choose_device, climb
 from LiverTumorSegLib.errors import CancelledError, InputError, ModelError, OutOfMemoryError, UsageError
-from LiverTumorSegLib.inference import QUALITIES, Segmenter
-from LiverTumorSegLib.network import UNet
+from LiverTumorSegLib.model import devices, tiles
+from LiverTumorSegLib.model.devices import Rung, choose_device, climb
+from LiverTumorSegLib.model.network import UNet
+from LiverTumorSegLib.pipeline.inference import QUALITIES, Segmenter
 
 
 @pytest.fixture
@@ -175,7 +175,7 @@ def test_out_of_memory_moves_down_the_ladder_with_the_same_labels(density_bundle
             raise torch.OutOfMemoryError("injected")
         return real(*arguments, **options)
 
-    monkeypatch.setattr("LiverTumorSegLib.inference.predict_probabilities", scarce)
+    monkeypatch.setattr("LiverTumorSegLib.pipeline.inference.predict_probabilities", scarce)
     result = Segmenter(*density_bundles, device="cpu").segment(scan)
     assert np.array_equal(labels_of(result), expected)
     assert sum(finding.code == "memory" for finding in result.findings) == failing

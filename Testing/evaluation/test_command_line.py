@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from LiverTumorSegLib.errors import InputError
-from LiverTumorSegLib.imageio import write_segmentation
 from LiverTumorSegLib.labels import LIVER_TUMOR as LABELS
+from LiverTumorSegLib.output.segfile import write_segmentation
 
 from LiverTumorSegTraining.evaluation.cli import main as evaluate
-from LiverTumorSegTraining.evaluation.followup.cli import main as compare
 from LiverTumorSegTraining.evaluation.loading import load_case
 from LiverTumorSegTraining.evaluation.pairing import case_name, pair_cases
 from LiverTumorSegTraining.evaluation.phantoms import degrade, random_pair
 from LiverTumorSegTraining.evaluation.regions import LIVER_TUMOR
+from LiverTumorSegTraining.followup.cli import main as compare
 
 SPACING = (0.9, 0.9, 2.0)
 

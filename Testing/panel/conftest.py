@@ -126,7 +126,7 @@ def densityModels(tmp_path_factory):
     spec = importlib.util.spec_from_file_location("end_to_end_fixtures", path)
     fixtures = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(fixtures)
-    from LiverTumorSegLib.bundle import save_bundle
+    from LiverTumorSegLib.model.bundle import save_bundle
 
     folder = tmp_path_factory.mktemp("models")
     save_bundle(fixtures.density_bundle("liver-tumor", 2.0), folder / "liver-tumor")

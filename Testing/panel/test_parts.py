@@ -37,7 +37,7 @@ def test_panel_brings_no_torch_into_slicer():
         "import slicer_boot; slicer_boot.boot()\n"
         "import qt_stand_in; qt_stand_in.makeQtModule()\n"
         "import LiverTumorSegPanel.segmentSection, LiverTumorSegPanel.resultSection, LiverTumorSegPanel.sampleData\n"
-        "import LiverTumorSegLib.lesions\n"
+        "import LiverTumorSegLib.pipeline.lesions\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
@@ -73,7 +73,7 @@ def test_durations_and_remaining_time(application):
 
 
 def test_findings_are_escaped_sorted_and_said_once(application):
-    from LiverTumorSegPanel.findings import PanelFinding, findingFromEvent, findingsAsHtml, mayForce
+    from LiverTumorSegPanel.findingsText import PanelFinding, findingFromEvent, findingsAsHtml, mayForce
 
     low = PanelFinding("info", "a <b> & c")
     error = findingFromEvent({"grade": "error", "message": "not a CT", "overridable": True})
@@ -95,7 +95,7 @@ def bundle(folder, **changes):
 
 
 def test_models_are_found_and_broken_ones_are_said(application, tmp_path, monkeypatch):
-    from LiverTumorSegPanel.models import findModels, localiserOf, modelRoots, tumorModels
+    from LiverTumorSegPanel.modelChoice import findModels, localiserOf, modelRoots, tumorModels
 
     bundle(tmp_path / "a" / "one", id="one")
     bundle(tmp_path / "a" / "two", id="loc", task="localiser")

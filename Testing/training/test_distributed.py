@@ -7,8 +7,8 @@ import sys
 import pytest
 from LiverTumorSegLib.errors import UsageError
 
-from LiverTumorSegTraining.distributed import Processes
-from LiverTumorSegTraining.run_files import read_metrics
+from LiverTumorSegTraining.training.distributed import Processes
+from LiverTumorSegTraining.training.run_files import read_metrics
 
 STEPS = 5
 
@@ -22,7 +22,10 @@ def train(presets, data, run, name, processes):
     arguments += ["--optimiser.steps", STEPS, "--run.amp", "never", "--sampling.batch_size", 3, "--network.dropout", 0]
     arguments += ["--loss.class_weights", "auto", "--data.validation_fraction", 0.34]
     subprocess.run(
-        [*launcher, "LiverTumorSegTraining.train_cli", *map(str, arguments)], env=environment, check=True, timeout=400
+        [*launcher, "LiverTumorSegTraining.training.cli", *map(str, arguments)],
+        env=environment,
+        check=True,
+        timeout=400,
     )
     return [entry["loss"] for entry in read_metrics(run) if "loss" in entry]
 

@@ -11,13 +11,13 @@ import time
 
 import pytest
 import torch
-from LiverTumorSegLib.bundle import load_bundle
 from LiverTumorSegLib.errors import CancelledError, InputError, LiverTumorSegError
+from LiverTumorSegLib.model.bundle import load_bundle
 
-from LiverTumorSegTraining.config import load_config
-from LiverTumorSegTraining.export import export_model, main
-from LiverTumorSegTraining.loop import Trainer, bfloat16_is_fast
-from LiverTumorSegTraining.run_files import BEST, CHECKPOINT, PREVIOUS, RESOLVED, read_metrics
+from LiverTumorSegTraining.export.export_model import export_model, main
+from LiverTumorSegTraining.recipe.config import load_config
+from LiverTumorSegTraining.training.loop import Trainer, bfloat16_is_fast
+from LiverTumorSegTraining.training.run_files import BEST, CHECKPOINT, PREVIOUS, RESOLVED, read_metrics
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 
@@ -28,7 +28,7 @@ def losses(run):
 
 def command(presets, data, run, *options, name="attention_unet_3d"):
     recipe = presets / "tiny" / f"{name}.yaml"
-    start = [sys.executable, "-m", "LiverTumorSegTraining.train_cli"]
+    start = [sys.executable, "-m", "LiverTumorSegTraining.training.cli"]
     return [*start, "--config", str(recipe), "--data", str(data), "--output", str(run), *map(str, options)]
 
 
@@ -176,7 +176,7 @@ def test_bad_steps_are_skipped_and_three_in_a_row_name_the_cases(pairs, tiny, tm
 
 
 def test_early_stopping(pairs, tiny, tmp_path, monkeypatch):
-    monkeypatch.setattr("LiverTumorSegTraining.loop.validate", lambda *a: {"case": {"tumor_dice": 0.5}})
+    monkeypatch.setattr("LiverTumorSegTraining.training.loop.validate", lambda *a: {"case": {"tumor_dice": 0.5}})
     changes = {"run__early_stopping": 2, "run__validation_minutes": 1e-6, "data__validation": ["case2"]}
     trainer = Trainer(tiny(optimiser__steps=50, **changes), pairs, tmp_path / "run")
     trainer.train()

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from LiverTumorSegTraining.config import LossConfig
-from LiverTumorSegTraining.losses import SegmentationLoss, automatic_class_weights
+from LiverTumorSegTraining.recipe.config import LossConfig
+from LiverTumorSegTraining.training.losses import SegmentationLoss, automatic_class_weights
 
 NAMES = ["dice_ce", "cross_entropy", "focal_tversky"]
 

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
-from LiverTumorSegLib.preprocess import Grid, canonical_grid, resample
+from LiverTumorSegLib.grid import Grid, canonical_grid
+from LiverTumorSegLib.pipeline.preprocess import resample
 
-from LiverTumorSegTraining.config import load_config
-from LiverTumorSegTraining.loop import Trainer
-from LiverTumorSegTraining.validation import mean_figures, validate
+from LiverTumorSegTraining.recipe.config import load_config
+from LiverTumorSegTraining.training.loop import Trainer
+from LiverTumorSegTraining.training.validation import mean_figures, validate
 
 pytestmark = pytest.mark.skipif(
     "LIVERTUMORSEG_LONG_TESTS" not in os.environ, reason="takes minutes: set LIVERTUMORSEG_LONG_TESTS=1"

@@ -5,11 +5,11 @@ import json
 import pytest
 from LiverTumorSegLib.errors import UsageError
 
-from LiverTumorSegTraining.config import load_config
-from LiverTumorSegTraining.cross_validation import TABLE, cross_validate, summarise
-from LiverTumorSegTraining.loop import Trainer
-from LiverTumorSegTraining.search import check_space, search
-from LiverTumorSegTraining.train_cli import main
+from LiverTumorSegTraining.recipe.config import load_config
+from LiverTumorSegTraining.training.cli import main
+from LiverTumorSegTraining.training.cross_validation import TABLE, cross_validate, summarise
+from LiverTumorSegTraining.training.loop import Trainer
+from LiverTumorSegTraining.training.search import check_space, search
 
 QUICK = {"optimiser__steps": 2, "run__overlays": False, "run__validation": "prepared"}
 

@@ -5,15 +5,15 @@ import json
 import pytest
 import SimpleITK as sitk
 import torch
-from LiverTumorSegLib.bundle import load_bundle
 from LiverTumorSegLib.errors import UsageError
 from LiverTumorSegLib.labels import LIVER_TUMOR
-from LiverTumorSegLib.segfile import write_segmentation
+from LiverTumorSegLib.model.bundle import load_bundle
+from LiverTumorSegLib.output.segfile import write_segmentation
 
-from LiverTumorSegTraining.export import export_model
-from LiverTumorSegTraining.loop import Trainer
-from LiverTumorSegTraining.model import network_of
-from LiverTumorSegTraining.warm_start import freeze, warm_start
+from LiverTumorSegTraining.export.export_model import export_model
+from LiverTumorSegTraining.training.loop import Trainer
+from LiverTumorSegTraining.training.model import network_of
+from LiverTumorSegTraining.training.warm_start import freeze, warm_start
 
 
 @pytest.fixture(scope="module")

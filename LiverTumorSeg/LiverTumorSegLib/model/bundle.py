@@ -1,0 +1,241 @@
+"""A model folder: `model.safetensors` (weights) and `model.json` (all that is needed to run them).
+
+Nothing in a bundle can execute: weights are safetensors, the rest is JSON, and every byte of the weights is checked
+against the SHA-256 in `model.json` before it is used.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from ..errors import ModelError
+from ..labels import Label, label_table
+from .network import UNet
+from .normalisation import Intensity
+
+SCHEMA_VERSION = 1
+WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
+TASKS = ("localiser", "liver-tumor", "other")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A model that can be run.
+
+    Attributes
+    ----------
+    id, version : str
+        Name and version of the model.
+    task : {"localiser", "liver-tumor", "other"}
+        What the pipeline uses it for.
+    network : dict
+        Arguments of `UNet`.
+    labels : tuple of str
+        Class names, background left out; the first is value 1.
+    channels : tuple of str
+        Input channels, in order.
+    spacing_mm : tuple of float
+        Canonical spacing x, y, z the network was trained at.
+    patch_size : tuple of int
+        Training patch [z, y, x], voxels; tiles of inference have this size.
+    resize : tuple of int or None
+        When given, the whole volume is resized to this [z, y, x] instead of resampled to `spacing_mm`.
+    intensity : Intensity
+        From voxel values to network input.
+    tumor_threshold : float
+        Probability from which a voxel is called tumour.
+    training : dict
+        Provenance: data, licence, hours, metrics.
+    weights : dict of str to Tensor
+        The state of the network.
+    sha256 : str
+        Of the weights file.
+    """
+
+    id: str
+    version: str
+    task: str
+    network: dict[str, Any]
+    labels: tuple[str, ...]
+    spacing_mm: tuple[float, float, float]
+    patch_size: tuple[int, ...]
+    intensity: Intensity
+    channels: tuple[str, ...] = ("CT",)
+    resize: tuple[int, int, int] | None = None
+    tumor_threshold: float = 0.5
+    training: dict[str, Any] = field(default_factory=dict)
+    weights: dict[str, Tensor] = field(default_factory=dict, repr=False, compare=False)
+    sha256: str = ""
+
+    @property
+    def label_table(self) -> tuple[Label, ...]:
+        """The labels with their codes and colours."""
+        return label_table(self.labels)
+
+    def build(self) -> UNet:
+        """Return the network with these weights, in evaluation mode, float32.
+
+        Raises
+        ------
+        ModelError
+            If the weights do not fit the network described.
+        """
+        try:
+            network = UNet(**self.network)
+            network.load_state_dict(
+                {
+                    name: tensor.float() if tensor.is_floating_point() else tensor
+                    for name, tensor in self.weights.items()
+                }
+            )
+        except (TypeError, ValueError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise ModelError(
+                f"Model {self.id!r}: its weights do not fit the network its {DESCRIPTION} describes ({reason}) "
+                "Export or copy the model again."
+            ) from error
+        return network.eval()
+
+
+def load_bundle(folder: Path | str) -> Bundle:
+    """Read and verify a model folder.
+
+    Raises
+    ------
+    ModelError
+        If a file is missing, truncated, altered, of a newer schema or inconsistent; the message says which.
+    """
+    folder = Path(folder)
+    description = _read_description(folder)
+    weights_file = folder / WEIGHTS
+    try:
+        payload = weights_file.read_bytes()
+    except OSError as error:
+        raise ModelError(f"There is no readable {WEIGHTS} in {folder}: copy the whole model folder.") from error
+    digest = hashlib.sha256(payload).hexdigest()
+    if digest != description.pop("sha256"):
+        raise ModelError(
+            f"The weights of model {folder.name!r} are damaged or were exchanged: the SHA-256 of {weights_file} "
+            f"is not the one in its {DESCRIPTION}. Get the model folder again from where it came."
+        )
+    try:
+        weights = load(payload)
+    except SafetensorError as error:
+        raise ModelError(f"{weights_file} is not a safetensors file ({error}). Get the model folder again.") from error
+    bundle = Bundle(**description, weights=weights, sha256=digest)
+    bundle.build()
+    return bundle
+
+
+def save_bundle(bundle: Bundle, folder: Path | str, half: bool = True) -> Bundle:
+    """Write a model folder; each file appears whole or not at all.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        With weights; its `sha256` is not used.
+    folder : Path
+        Made when absent.
+    half : bool
+        Store floating-point weights as float16.
+
+    Returns
+    -------
+    Bundle
+        As `load_bundle` reads it back.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    dtype = torch.float16 if half else torch.float32
+    tensors = {
+        name: (tensor.detach().cpu().to(dtype) if tensor.is_floating_point() else tensor.detach().cpu()).contiguous()
+        for name, tensor in bundle.weights.items()
+    }
+    payload = save(tensors)
+    description: dict[str, Any] = {"schema_version": SCHEMA_VERSION}
+    description |= {
+        entry.name: getattr(bundle, entry.name)
+        for entry in dataclasses.fields(bundle)
+        if entry.name not in ("weights", "sha256")
+    }
+    description["intensity"] = dataclasses.asdict(bundle.intensity)
+    description["sha256"] = hashlib.sha256(payload).hexdigest()
+    _write_whole(folder / WEIGHTS, payload)
+    _write_whole(folder / DESCRIPTION, (json.dumps(description, indent=2) + "\n").encode())
+    return load_bundle(folder)
+
+
+def _write_whole(path: Path, payload: bytes) -> None:
+    partial = path.with_name(path.name + ".part")
+    with partial.open("wb") as stream:
+        stream.write(payload)
+        stream.flush()
+        os.fsync(stream.fileno())
+    partial.replace(path)
+
+
+def _read_description(folder: Path) -> dict[str, Any]:
+    """Return the checked content of model.json as arguments of `Bundle` (weights left out)."""
+    path = folder / DESCRIPTION
+    if not folder.is_dir():
+        raise ModelError(f"There is no model folder {folder}: give a folder with {DESCRIPTION} and {WEIGHTS}.")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ModelError(f"There is no {DESCRIPTION} in {folder}: copy the whole model folder.") from error
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read ({error}): copy the model folder again.") from error
+    if not isinstance(content, dict) or not isinstance(content.get("schema_version"), int):
+        raise ModelError(f"{path} does not describe a model: it has no schema_version. Export the model again.")
+    if content["schema_version"] > SCHEMA_VERSION:
+        raise ModelError(
+            f"Model {folder.name!r} was made by a newer version of LiverTumorSeg (schema {content['schema_version']}, "
+            f"this one reads up to {SCHEMA_VERSION}): update LiverTumorSeg."
+        )
+    del content["schema_version"]
+    known = {entry.name: entry for entry in dataclasses.fields(Bundle) if entry.name != "weights"}
+    unknown = sorted(set(content) - set(known))
+    needed = {
+        name
+        for name, entry in known.items()
+        if entry.default is dataclasses.MISSING and entry.default_factory is dataclasses.MISSING
+    } | {"sha256"}
+    missing = sorted(needed - set(content))
+    if unknown or missing:
+        detail = f"does not know {unknown}" if unknown else f"misses {missing}"
+        raise ModelError(f"{path} {detail}: export the model again with this version.")
+    return _typed(path, content)
+
+
+def _typed(path: Path, content: dict[str, Any]) -> dict[str, Any]:
+    try:
+        steps = content["intensity"]
+        plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in steps.items()}
+        content["intensity"] = Intensity(**plain)
+        for name in ("labels", "channels", "spacing_mm", "patch_size", "resize"):
+            if content.get(name) is not None:
+                content[name] = tuple(content[name])
+        if content["task"] not in TASKS:
+            raise ValueError(f"task is {content['task']!r}, not one of {TASKS}")
+        if len(content["spacing_mm"]) != 3 or min(content["spacing_mm"]) <= 0:
+            raise ValueError(f"spacing_mm is {content['spacing_mm']}")
+        if not 0 < content.get("tumor_threshold", 0.5) < 1:
+            raise ValueError(f"tumor_threshold is {content['tumor_threshold']}, not between 0 and 1")
+        if content["network"].get("classes") != len(content["labels"]) + 1:
+            raise ValueError("the network's classes are not background plus its labels")
+        if len(content["patch_size"]) != content["network"].get("dims") or min(content["patch_size"]) < 1:
+            raise ValueError(f"patch_size is {content['patch_size']}")
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise ModelError(f"{path} is inconsistent ({error}): export the model again.") from error
+    return content

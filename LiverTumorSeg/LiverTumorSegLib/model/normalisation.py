@@ -1,0 +1,81 @@
+"""From voxel values to network input: noise reduction, window, scale; the same code trains and infers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+
+@dataclass(frozen=True)
+class Intensity:
+    """How voxel values become network input; each step is optional, in this order.
+
+    Attributes
+    ----------
+    window_hu : tuple of float or None
+        Clip to (low, high); None for images that are not CT.
+    clip_percentiles : tuple of float or None
+        Clip to these percentiles of the voxels above the minimum, for MR.
+    denoise : {"none", "median", "gaussian"}
+        3x3x3 median, or Gaussian of 0.7 voxels.
+    normalisation : {"unit", "zscore"}
+        Window to [0, 1], or mean 0 and standard deviation 1 of the image (or of `mean`, `sd` where given).
+    mean, sd : float or None
+        Fixed statistics for "zscore".
+    """
+
+    window_hu: tuple[float, float] | None = (-150.0, 250.0)
+    clip_percentiles: tuple[float, float] | None = None
+    denoise: str = "none"
+    normalisation: str = "unit"
+    mean: float | None = None
+    sd: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.denoise not in ("none", "median", "gaussian"):
+            raise ValueError(f"denoise is {self.denoise!r}; it must be none, median or gaussian.")
+        if self.normalisation not in ("unit", "zscore"):
+            raise ValueError(f"normalisation is {self.normalisation!r}; it must be unit or zscore.")
+        if self.window_hu is not None and self.window_hu[0] >= self.window_hu[1]:
+            raise ValueError(f"window_hu is {list(self.window_hu)}; the first value must be below the second.")
+
+
+def normalise(array: np.ndarray, intensity: Intensity) -> np.ndarray:
+    """Return float32 network input of the same shape.
+
+    Parameters
+    ----------
+    array : ndarray
+        Voxel values [z, y, x], HU for CT.
+    intensity : Intensity
+        The steps.
+    """
+    values = array.astype(np.float32)
+    if intensity.denoise == "median":
+        values = ndimage.median_filter(values, 3)
+    elif intensity.denoise == "gaussian":
+        values = ndimage.gaussian_filter(values, 0.7)
+    low, high = _limits(values, intensity)
+    np.clip(values, low, high, out=values)
+    if intensity.normalisation == "unit":
+        values -= low
+        values /= max(high - low, 1e-6)
+        return values
+    mean = float(values.mean()) if intensity.mean is None else intensity.mean
+    sd = float(values.std()) if intensity.sd is None else intensity.sd
+    values -= mean
+    values /= max(sd, 1e-6)
+    return values
+
+
+def _limits(values: np.ndarray, intensity: Intensity) -> tuple[float, float]:
+    if intensity.window_hu is not None:
+        return intensity.window_hu
+    low, high = float(values.min()), float(values.max())
+    if intensity.clip_percentiles is not None:
+        foreground = values[values > low]
+        if foreground.size:
+            low, high = (float(v) for v in np.percentile(foreground, intensity.clip_percentiles))
+    return low, high

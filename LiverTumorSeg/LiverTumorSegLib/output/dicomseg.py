@@ -1,0 +1,149 @@
+"""DICOM SEG: the segmentation as a DICOM object that refers to the slices it was made from (extra ``dicom``)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import SimpleITK as sitk
+
+from .. import __version__
+from ..errors import InputError, UsageError
+from ..labels import Code, Label
+
+_MANUFACTURER = "LiverTumorSeg"
+_SERIES_NUMBER = 900
+
+
+def write_dicom_seg(
+    path: Path,
+    labelmap: sitk.Image,
+    labels: Sequence[Label],
+    dicom_files: Sequence[str],
+    algorithm_name: str,
+    algorithm_version: str,
+) -> None:
+    """Write a binary DICOM segmentation with one segment a label, numbered 1, 2, ... in the order of the labels.
+
+    The segmentation lies on the original slices, also where reading had to resample them (gantry tilt, uneven
+    gaps): each slice takes the nearest voxel of the labelmap. The file appears whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        ``.dcm`` file.
+    labelmap : sitk.Image
+        3D, on the grid of the case that was read from ``dicom_files``.
+    labels : sequence of Label
+        Values, names, codes and colours.
+    dicom_files : sequence of str
+        The slices; ``CaseImage.dicom_files``.
+    algorithm_name, algorithm_version : str
+        Model that made the segmentation; kept in each segment's algorithm identification.
+
+    Raises
+    ------
+    UsageError
+        highdicom is not installed, or the file cannot be written.
+    InputError
+        The slices lack what a segmentation must repeat of them, such as patient or frame of reference.
+    """
+    try:
+        import highdicom
+        import pydicom
+    except ImportError as error:
+        raise UsageError(
+            "DICOM SEG needs the package highdicom: install it with 'pip install highdicom', or leave DICOM SEG out."
+        ) from error
+    if not dicom_files:
+        raise InputError("A DICOM SEG can only be written for DICOM input; choose .seg.nrrd or .nii.gz.")
+    sources = [pydicom.dcmread(file, stop_before_pixels=True) for file in dicom_files]
+    for source in sources:
+        # Present but empty, as some scanners write it, means the same as absent; highdicom takes only the latter.
+        if not source.get("SpecificCharacterSet", "absent"):
+            del source.SpecificCharacterSet
+    try:
+        segmentation = highdicom.seg.Segmentation(
+            source_images=sources,
+            pixel_array=_on_slices(labelmap, sources, labels),
+            segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
+            segment_descriptions=[
+                _describe(number, label, algorithm_name, algorithm_version)
+                for number, label in enumerate(labels, start=1)
+            ],
+            series_instance_uid=highdicom.UID(),
+            series_number=_SERIES_NUMBER,
+            sop_instance_uid=highdicom.UID(),
+            instance_number=1,
+            manufacturer=_MANUFACTURER,
+            manufacturer_model_name=algorithm_name,
+            software_versions=__version__,
+            device_serial_number="0",
+            series_description="Liver and tumour segmentation",
+            content_description="Automatic segmentation, not verified",
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"No DICOM SEG can be made for the series of {dicom_files[0]}: {str(error).rstrip('.')}. "
+            "Choose .seg.nrrd or .nii.gz."
+        ) from error
+    _write_atomically(path, segmentation)
+
+
+def _on_slices(labelmap: sitk.Image, sources: Sequence[Any], labels: Sequence[Label]) -> npt.NDArray[np.uint8]:
+    """Return segment numbers on the source slices, [slice, row, column]."""
+    numbers = np.zeros(256, dtype=np.uint8)
+    for number, label in enumerate(labels, start=1):
+        numbers[label.value] = number
+    labelmap = sitk.Cast(labelmap, sitk.sitkUInt8)
+    frames = np.empty((len(sources), int(sources[0].Rows), int(sources[0].Columns)), dtype=np.uint8)
+    for index, source in enumerate(sources):
+        rows, columns = np.reshape(np.asarray(source.ImageOrientationPatient, dtype=float), (2, 3))
+        frame = sitk.Resample(
+            labelmap,
+            [int(source.Columns), int(source.Rows), 1],
+            sitk.Transform(),
+            sitk.sitkNearestNeighbor,
+            [float(v) for v in source.ImagePositionPatient],
+            [float(source.PixelSpacing[1]), float(source.PixelSpacing[0]), labelmap.GetSpacing()[2]],
+            np.stack([rows, columns, np.cross(rows, columns)], axis=1).ravel().tolist(),
+        )
+        frames[index] = numbers[sitk.GetArrayViewFromImage(frame)[0]]
+    return frames
+
+
+def _describe(number: int, label: Label, algorithm_name: str, algorithm_version: str) -> Any:
+    import highdicom
+    from pydicom.sr.codedict import codes
+
+    def coded(code: Code) -> Any:
+        return highdicom.sr.CodedConcept(code.value, code.scheme, code.meaning)
+
+    return highdicom.seg.SegmentDescription(
+        segment_number=number,
+        segment_label=label.name,
+        segmented_property_category=coded(label.category),
+        segmented_property_type=coded(label.type),
+        algorithm_type=highdicom.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
+        algorithm_identification=highdicom.AlgorithmIdentificationSequence(
+            name=algorithm_name, family=codes.DCM.ArtificialIntelligence, version=algorithm_version
+        ),
+        display_color=highdicom.color.CIELabColor.from_rgb(*(round(255 * c) for c in label.color)),
+    )
+
+
+def _write_atomically(path: Path, dataset: Any) -> None:
+    partial = path.parent / f".{os.getpid()}-partial.dcm"
+    try:
+        dataset.save_as(partial)
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: is the folder there, writable, and the disk not full?") from error
+    finally:
+        partial.unlink(missing_ok=True)

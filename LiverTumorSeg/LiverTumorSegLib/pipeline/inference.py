@@ -1,0 +1,354 @@
+"""From a scan to a labelmap on its own grid: localise the liver, segment its box, bring the result back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+import torch
+
+from ..errors import CancelledError, InputError, ModelError, UsageError
+from ..findings import Finding, refuse
+from ..grid import Grid, bounding_box, canonical_grid, grid_difference
+from ..labels import LIVER, TUMOR
+from ..model.bundle import Bundle
+from ..model.devices import Rung, choose_device, climb
+from ..model.network import UNet, to_device
+from ..model.normalisation import normalise
+from ..model.tiles import Cancelled, Progress, TilePlan, flip_sets, predict_probabilities
+from ..scan.checks import check_image, replace_nonfinite
+from .enhancement import doubt_enhancement
+from .lesions import Lesion, measure_lesions
+from .localise import NO_LIVER, Location, body_box, joined_liver, judge
+from .maps import attention, uncertainty
+from .postprocess import Postprocessing, liver_and_tumor
+from .preprocess import resample
+from .result import Result
+
+QUALITIES: dict[str, tuple[float, int]] = {"quick": (0.125, 1), "standard": (0.25, 4), "best": (0.25, 8)}
+"""Overlap of the tiles and number of flips that are averaged, the scan as it is among them."""
+
+
+@dataclass
+class _Run:
+    """What one call of `segment` collects on its way."""
+
+    progress: Progress
+    cancelled: Cancelled
+    findings: list[Finding] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    device: str = "none"
+    maps: dict[str, sitk.Image] = field(default_factory=dict)
+
+    def tell(self, fraction: float, words: str) -> None:
+        if self.cancelled():
+            raise CancelledError("Cancelled; nothing was written.")
+        self.progress(fraction, words)
+
+    def out_of_memory(self, sentence: str) -> None:
+        self.findings.append(Finding("memory", "info", sentence))
+
+    @contextmanager
+    def stage(self, name: str):  # type: ignore[no-untyped-def]  # the context manager of one timing
+        started = time.perf_counter()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+
+
+class Segmenter:
+    """Loads networks once, segments many scans.
+
+    Parameters
+    ----------
+    bundles : Bundle or sequence of Bundle
+        The fine network; several are averaged and must have the same labels.
+    localiser : Bundle, optional
+        Finds the liver first; without one the fine network runs over the whole scan.
+    device : str
+        "auto", "cpu", "cuda", "cuda:N", "mps".
+    quality : {"quick", "standard", "best"}
+        Overlap and flips of the fine stage.
+    threshold : float, optional
+        Tumour probability from which a voxel is tumour, 0..1; the bundle's when None.
+    postprocessing : Postprocessing, optional
+        Opening, closing, smallest lesion.
+    maps : bool
+        Also make maps of uncertainty and attention.
+
+    Raises
+    ------
+    UsageError, ModelError
+        For an option out of range; for models that do not go together.
+    """
+
+    def __init__(
+        self,
+        bundles: Bundle | Sequence[Bundle],
+        localiser: Bundle | None = None,
+        device: str = "auto",
+        quality: str = "standard",
+        threshold: float | None = None,
+        postprocessing: Postprocessing | None = None,
+        maps: bool = False,
+    ) -> None:
+        self.bundles = [bundles] if isinstance(bundles, Bundle) else list(bundles)
+        if quality not in QUALITIES:
+            raise UsageError(f"--quality is {quality!r}; it must be one of {', '.join(QUALITIES)}.")
+        if threshold is not None and not 0 < threshold < 1:
+            raise UsageError(f"--threshold is {threshold}; it must lie between 0 and 1.")
+        _check_together(self.bundles, localiser)
+        self.localiser, self.quality = localiser, quality
+        self.threshold = float(np.mean([b.tumor_threshold for b in self.bundles])) if threshold is None else threshold
+        self.postprocessing, self.maps = postprocessing or Postprocessing(), maps
+        self.device, self.device_note = choose_device(device)
+        self._networks: dict[str, UNet] = {}
+
+    def segment(
+        self,
+        image: sitk.Image | Sequence[sitk.Image],
+        progress: Progress | None = None,
+        cancelled: Cancelled | None = None,
+        modality: str | None = None,
+        force: bool = False,
+    ) -> Result:
+        """Segment one scan.
+
+        Parameters
+        ----------
+        image : sitk.Image or sequence of sitk.Image
+            3D, any orientation, spacing and handedness; one image for each channel of the model, on one grid.
+        progress : callable
+            Told (fraction 0..1, words).
+        cancelled : callable
+            Asked often; returning True stops the run.
+        modality : str, optional
+            DICOM modality when known.
+        force : bool
+            Pass over findings that may be passed over.
+
+        Raises
+        ------
+        InputError, CancelledError, OutOfMemoryError, NonFiniteOutputError
+            The image cannot be used; the user stopped; no device has enough memory; the network failed.
+        """
+        run = _Run(progress or (lambda fraction, words: None), cancelled or (lambda: False))
+        started = time.perf_counter()
+        channels = self._channels(image)
+        with run.stage("check"):
+            run.tell(0.0, "Checking the scan")
+            channels = [self._checked(channel, modality, force, run) for channel in channels]
+        if self.device_note:
+            run.findings.append(Finding("device", "warning", self.device_note))
+        native = Grid.of(channels[0])
+        location, doubts = self._localise(channels[0], run)
+        if self.localiser is not None and location is None:
+            values, probability = None, None
+        else:
+            values, probability = self._fine(channels, native, location, run)
+            if location is not None and not values[0].any():
+                # What the localiser took for a liver was none; what it said of it is void.
+                doubts = [NO_LIVER]
+        run.findings.extend(doubts)
+        run.tell(0.92, "Measuring lesions")
+        with run.stage("measure"):
+            labelmap = _paste(values, native)
+            lesions: tuple[Lesion, ...] = ()
+            if TUMOR.name in self.bundles[0].labels and values is not None:
+                lesions = measure_lesions(labelmap, channels[0], probability)
+                if self.bundles[0].intensity.window_hu is not None:
+                    run.findings.extend(doubt_enhancement(*values, channels[0]))
+        run.seconds["total"] = time.perf_counter() - started
+        run.tell(1.0, "Done")
+        return Result(
+            labelmap,
+            self.bundles[0].labels,
+            probability,
+            run.maps,
+            lesions,
+            tuple(run.findings),
+            {name: round(value, 3) for name, value in run.seconds.items()},
+            run.device,
+            self._provenance(),
+        )
+
+    def _channels(self, image: sitk.Image | Sequence[sitk.Image]) -> list[sitk.Image]:
+        channels = [image] if isinstance(image, sitk.Image) else list(image)
+        wanted = self.bundles[0].channels
+        if len(channels) != len(wanted):
+            raise InputError(
+                f"Model {self.bundles[0].id!r} needs {len(wanted)} images ({', '.join(wanted)}), "
+                f"but {len(channels)} were given."
+            )
+        for channel in channels[1:]:
+            difference = grid_difference(channels[0], channel)
+            if difference:
+                raise InputError(
+                    f"The channel images do not lie on one grid: resample them to the first one. One has {difference}."
+                )
+        return channels
+
+    def _checked(self, image: sitk.Image, modality: str | None, force: bool, run: _Run) -> sitk.Image:
+        is_ct = all(bundle.intensity.window_hu is not None for bundle in self.bundles)
+        findings = check_image(image, modality)
+        if not is_ct:
+            findings = [f for f in findings if not f.overridable and not f.code.startswith("hu_")]
+        run.findings.extend(findings)
+        refuse(findings, force)
+        return replace_nonfinite(image)
+
+    def _localise(self, image: sitk.Image, run: _Run) -> tuple[Location | None, list[Finding]]:
+        """Return where the liver is, if the localiser sees one, and what is to be said of it."""
+        bundle = self.localiser
+        if bundle is None:
+            return None, []
+        run.tell(0.02, "Looking for the liver")
+        grid = canonical_grid(Grid.of(image), bundle.spacing_mm)
+        with run.stage("localise"):
+            values = sitk.GetArrayFromImage(resample(image, grid))
+            box = body_box(values)
+            values = values[box]
+            start = np.array([side.start or 0 for side in reversed(box)])
+            grid = grid.crop(start, start + values.shape[::-1])
+            array = normalise(values, bundle.intensity)[None]
+            plan = TilePlan(bundle.patch_size, 0.25)
+            probability = self._predict(bundle, array, plan, run, 0.02, 0.25, "Looking for the liver")[0]
+            return judge(probability, grid)
+
+    def _fine(
+        self, channels: list[sitk.Image], native: Grid, location: Location | None, run: _Run
+    ) -> tuple[tuple[np.ndarray, np.ndarray], sitk.Image | None]:
+        """Return the label values of a native part with its start (x, y, z), and the tumour probability."""
+        box = location.box() if location is not None else canonical_grid(native, self.bundles[0].spacing_mm)
+        start, stop = bounding_box(box, native)
+        part = native.crop(start, stop)
+        total: np.ndarray | None = None
+        for number, bundle in enumerate(self.bundles):
+            low, high = (0.25 + 0.6 * (number + n) / len(self.bundles) for n in (0, 1))
+            probabilities = self._fine_probabilities(bundle, channels, box, part, run, low, high)
+            total = probabilities.astype(np.uint16) if total is None else total + probabilities
+        assert total is not None  # there is at least one bundle
+        mean = (total // len(self.bundles)).astype(np.uint8)
+        if self.maps:
+            run.maps["uncertainty"] = part.image(uncertainty(mean))
+        run.tell(0.87, "Cleaning up")
+        with run.stage("postprocess"):
+            if self.bundles[0].task != "liver-tumor":
+                return (_most_probable(mean), start), None
+            if location is not None:
+                reach = sitk.GetArrayFromImage(
+                    resample(location.grid.image(location.reach), part, nearest=True, outside=0)
+                )
+                mean *= reach[None]
+                if not location.cut:
+                    coarse = sitk.GetArrayFromImage(
+                        resample(location.grid.image(location.probability), part, outside=0)
+                    )
+                    mean[LIVER.value - 1] = joined_liver(mean[LIVER.value - 1], mean[TUMOR.value - 1], coarse)
+            values = liver_and_tumor(
+                mean[LIVER.value - 1],
+                mean[TUMOR.value - 1],
+                part.spacing_mm[::-1],
+                self.threshold,
+                self.postprocessing,
+            )
+        return (values, start), part.image(mean[TUMOR.value - 1])
+
+    def _fine_probabilities(
+        self, bundle: Bundle, channels: list[sitk.Image], box: Grid, part: Grid, run: _Run, low: float, high: float
+    ) -> np.ndarray:
+        """Return uint8 (classes - 1, z, y, x) on the native part."""
+        grid = canonical_grid(box, bundle.spacing_mm if bundle.resize is None else _spacing_for(box, bundle.resize))
+        with run.stage("resample"):
+            array = np.stack(
+                [normalise(sitk.GetArrayFromImage(resample(channel, grid)), bundle.intensity) for channel in channels]
+            )
+        overlap, flips = QUALITIES[self.quality]
+        plan = TilePlan(bundle.patch_size, overlap, tuple(flip_sets(flips)))
+        with run.stage("network"):
+            probabilities = self._predict(bundle, array, plan, run, low, high, "Segmenting liver and tumour")
+        if self.maps and "attention" not in run.maps and bundle.network["attention"] != "none":
+            with run.stage("attention"):
+                run.maps["attention"] = resample(
+                    grid.image(self._attention(bundle, array, plan, run)), part, outside=0
+                )
+        with run.stage("back to native"):
+            return np.stack([sitk.GetArrayFromImage(resample(grid.image(p), part, outside=0)) for p in probabilities])
+
+    def _predict(
+        self, bundle: Bundle, array: np.ndarray, plan: TilePlan, run: _Run, low: float, high: float, words: str
+    ) -> np.ndarray:
+        def work(rung: Rung) -> np.ndarray:
+            network = self._network(bundle, rung.network)
+            return predict_probabilities(
+                [network],
+                array,
+                plan,
+                rung.network,
+                rung.accumulator,
+                lambda fraction, tile: run.tell(low + fraction * (high - low), f"{words}, {tile}"),
+                run.cancelled,
+            )
+
+        probabilities, rung = climb(self.device, work, run.out_of_memory)
+        run.device = rung.name
+        return probabilities
+
+    def _attention(self, bundle: Bundle, array: np.ndarray, plan: TilePlan, run: _Run) -> np.ndarray:
+        def work(rung: Rung) -> np.ndarray:
+            return attention(self._network(bundle, rung.network), array, plan, rung.network, run.cancelled)
+
+        return climb(self.device, work, run.out_of_memory)[0]
+
+    def _network(self, bundle: Bundle, device: torch.device) -> UNet:
+        key = f"{bundle.sha256 or id(bundle)} {device}"
+        if key not in self._networks:
+            self._networks[key] = to_device(bundle.build(), device)
+        return self._networks[key]
+
+    def _provenance(self) -> dict[str, Any]:
+        models = [{"id": b.id, "version": b.version, "sha256": b.sha256} for b in self.bundles]
+        provenance: dict[str, Any] = {"model": models[0], "threshold": self.threshold}
+        if len(models) > 1:
+            provenance["models"] = models
+        if self.localiser is not None:
+            provenance["localiser"] = {
+                "id": self.localiser.id,
+                "version": self.localiser.version,
+                "sha256": self.localiser.sha256,
+            }
+        return provenance
+
+
+def _check_together(bundles: list[Bundle], localiser: Bundle | None) -> None:
+    if not bundles:
+        raise ModelError("No model was given: name at least one model folder.")
+    if any(bundle.labels != bundles[0].labels or bundle.channels != bundles[0].channels for bundle in bundles):
+        names = ", ".join(bundle.id for bundle in bundles)
+        raise ModelError(f"The models {names} cannot be averaged: they have different labels or channels.")
+    if localiser is not None and localiser.task != "localiser":
+        raise ModelError(f"Model {localiser.id!r} is a {localiser.task} model, not a localiser.")
+
+
+def _spacing_for(box: Grid, size_zyx: tuple[int, int, int]) -> tuple[float, float, float]:
+    canonical = canonical_grid(box, box.spacing_mm)
+    x, y, z = (n * s / m for n, s, m in zip(canonical.size, canonical.spacing_mm, reversed(size_zyx), strict=True))
+    return x, y, z
+
+
+def _most_probable(probabilities: np.ndarray) -> np.ndarray:
+    """Return the class with the highest probability, uint8; background has what the others leave."""
+    background = 255 - np.minimum(probabilities.astype(np.uint16).sum(0), 255)
+    return np.concatenate([background[None], probabilities]).argmax(0).astype(np.uint8)
+
+
+def _paste(part: tuple[np.ndarray, np.ndarray] | None, native: Grid) -> sitk.Image:
+    labelmap = np.zeros(native.size[::-1], np.uint8)
+    if part is not None:
+        values, start = part
+        labelmap[tuple(slice(s, s + n) for s, n in zip(reversed(start), values.shape, strict=True))] = values
+    return native.image(labelmap)

@@ -1,0 +1,1 @@
+"""From a data set to prepared cases: layouts, reading, verification, split, cache; draws no samples."""

@@ -1,0 +1,260 @@
+"""Cases on the grid of the recipe, ready to draw samples from; made once, kept on disk, mapped into memory."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from LiverTumorSegLib.errors import InputError
+from LiverTumorSegLib.grid import Grid, canonical_grid, grid_difference
+from LiverTumorSegLib.labels import IGNORE, TUMOR
+from LiverTumorSegLib.model.normalisation import Intensity, normalise
+from LiverTumorSegLib.pipeline.preprocess import resample
+from scipy import ndimage
+
+from LiverTumorSegTraining.data.case import Case
+from LiverTumorSegTraining.data.preparation_cache import Arrays, PreparationCache, content_hash
+from LiverTumorSegTraining.data.reading import as_classes, read_channels, read_label, strange_values
+from LiverTumorSegTraining.recipe.config import Config
+
+CENTRES_PER_LESION = 200
+ORGAN_CENTRES = 20_000
+ANY_FOREGROUND = 254
+"""Label value for "some class of the foreground, unknown which"."""
+VERSION = 2
+"""Raised when this file prepares differently: older entries of the cache are then not used."""
+
+
+@dataclass(frozen=True)
+class ChannelStatistics:
+    """Of one channel of a whole scan, so that a patch is normalised as the scan is: limits, mean and deviation."""
+
+    low: float
+    high: float
+    mean: float
+    sd: float
+
+
+@dataclass(frozen=True)
+class PreparedCase:
+    """A case on the grid of the recipe.
+
+    Attributes
+    ----------
+    case : Case
+        Where it came from.
+    image : ndarray
+        (channels, z, y, x), HU int16 for CT, else float32; noise reduction done, not yet clipped.
+    label : ndarray of uint8
+        [z, y, x], class values; 255 is ignored, 254 is any foreground class.
+    spacing_mm : tuple of float
+        x, y, z.
+    statistics : tuple of ChannelStatistics
+        One for each channel.
+    lesion_centres : tuple of ndarray
+        For each lesion (each class, if the task is not the liver) some of its voxels, (n, 3) as z, y, x.
+    organ_centres : ndarray
+        Some voxels of the liver (of any class, if the task is not the liver), (n, 3).
+    """
+
+    case: Case
+    image: np.ndarray
+    label: np.ndarray
+    spacing_mm: tuple[float, float, float]
+    statistics: tuple[ChannelStatistics, ...]
+    lesion_centres: tuple[np.ndarray, ...]
+    organ_centres: np.ndarray
+
+    def intensities(self, config: Config) -> list[Intensity]:
+        """Return, for each channel, the steps that turn a patch into network input as inference does for the scan."""
+        preparation = config.preparation
+        return [
+            Intensity(
+                window_hu=(channel.low, channel.high),
+                normalisation=preparation.normalisation,
+                mean=channel.mean if preparation.mean is None else preparation.mean,
+                sd=channel.sd if preparation.sd is None else preparation.sd,
+            )
+            for channel in self.statistics
+        ]
+
+
+def intensity_of(config: Config) -> Intensity:
+    """Return the intensity steps of a recipe as inference takes them."""
+    preparation = config.preparation
+    return Intensity(
+        window_hu=preparation.window_hu,
+        clip_percentiles=preparation.clip_percentiles,
+        denoise=preparation.denoise,
+        normalisation=preparation.normalisation,
+        mean=preparation.mean,
+        sd=preparation.sd,
+    )
+
+
+def prepare(case: Case, config: Config, cache: PreparationCache | None = None) -> PreparedCase:
+    """Return one case on the grid of the recipe.
+
+    Parameters
+    ----------
+    case : Case
+        With a label.
+    config : Config
+        The recipe.
+    cache : PreparationCache, optional
+        Where prepared cases are kept; without one the arrays stay in memory.
+
+    Raises
+    ------
+    InputError
+        If image and label do not lie on the same grid, or a label value has no name.
+    """
+    if cache is None:
+        return _prepared(case, _arrays(case, config))
+    return _prepared(case, cache.get(_key(case, config), lambda: _arrays(case, config)))
+
+
+def _key(case: Case, config: Config) -> str:
+    """Return a name that changes whenever the prepared arrays would."""
+    recipe = config.preparation.model_dump(mode="json", exclude={"cache", "mean", "sd", "normalisation"})
+    parts = {
+        "version": VERSION,
+        "recipe": recipe,
+        "labels": len(config.data.labels),
+        "label_map": sorted(config.data.label_map.items()),
+        "channels": len(config.data.channels),
+        "task": config.task,
+        "liver_only": case.liver_only,
+        "files": [content_hash(path) for path in (*case.images, case.label) if path is not None],
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _prepared(case: Case, arrays: Arrays) -> PreparedCase:
+    ends = np.cumsum(arrays.small["lesion_sizes"])[:-1]
+    lesions = np.split(arrays.small["lesion_voxels"], ends) if len(arrays.small["lesion_sizes"]) else []
+    return PreparedCase(
+        case,
+        arrays.image,
+        arrays.label,
+        tuple(float(v) for v in arrays.small["spacing_mm"]),  # type: ignore[arg-type]
+        tuple(ChannelStatistics(*(float(v) for v in row)) for row in arrays.small["statistics"]),
+        tuple(lesions),
+        arrays.small["organ_voxels"],
+    )
+
+
+def _arrays(case: Case, config: Config) -> Arrays:
+    channels = read_channels(case, config.data.channels)
+    label = read_label(case, config.data, channels[0])
+    if grid_difference(channels[0], label):
+        raise InputError(f"Case {case.name}: image and label do not lie on the same grid; correct the label file.")
+    target = _target_grid(channels[0], label, config)
+    is_ct = config.preparation.window_hu is not None
+    whole = [sitk.Cast(image, sitk.sitkInt16) if is_ct else image for image in channels]
+    sampled = [sitk.GetArrayFromImage(resample(image, target)) for image in whole]
+    if not is_ct:
+        sampled = [array.astype(np.float32) for array in sampled]
+    values = np.stack([_without_noise(array, config) for array in sampled])
+    classes = _classes(case, label, target, config)
+    rng = np.random.default_rng(0)
+    lesions = [_some(voxels, rng) for voxels in _lesion_voxels(classes, config)]
+    lesions = [voxels for voxels in lesions if len(voxels) >= 2]
+    liver = (classes == 1) if config.task != "other" else (classes > 0) & (classes < ANY_FOREGROUND)
+    organ = _some(np.argwhere(liver), rng, ORGAN_CENTRES)
+    if case.liver_only:
+        classes[(classes > 0) & (classes < ANY_FOREGROUND)] = ANY_FOREGROUND
+    return Arrays(
+        values,
+        classes,
+        {
+            "spacing_mm": np.asarray(target.spacing_mm),
+            "statistics": np.array([dataclasses.astuple(_statistics(array, config)) for array in values]),
+            "lesion_sizes": np.array([len(voxels) for voxels in lesions], int),
+            "lesion_voxels": np.concatenate(lesions) if lesions else np.zeros((0, 3), int),
+            "organ_voxels": organ,
+        },
+    )
+
+
+def _target_grid(image: sitk.Image, label: sitk.Image, config: Config) -> Grid:
+    preparation, grid = config.preparation, Grid.of(image)
+    if preparation.crop == "liver":
+        array = sitk.GetArrayViewFromImage(label)
+        boxes = ndimage.find_objects(((array > 0) & (array != IGNORE)).astype(np.uint8))
+        if boxes and boxes[0] is not None:
+            margin = np.ceil(preparation.crop_margin_mm / np.asarray(grid.spacing_mm)).astype(int)
+            start = np.maximum(np.array([part.start for part in reversed(boxes[0])]) - margin, 0)
+            stop = np.minimum(np.array([part.stop for part in reversed(boxes[0])]) + margin, grid.size)
+            grid = grid.crop(start, stop)
+    if preparation.resize is None:
+        return canonical_grid(grid, preparation.spacing_mm)
+    own = canonical_grid(grid, _canonical_spacing(grid))
+    x, y, z = (n * s / m for n, s, m in zip(own.size, own.spacing_mm, reversed(preparation.resize), strict=True))
+    return canonical_grid(grid, (x, y, z))
+
+
+def _canonical_spacing(grid: Grid) -> tuple[float, float, float]:
+    """Return the grid's own spacing along the canonical x, y, z."""
+    direction = np.abs(np.reshape(grid.direction, (3, 3)))
+    x, y, z = (float(grid.spacing_mm[int(np.argmax(direction[world]))]) for world in range(3))
+    return x, y, z
+
+
+def _without_noise(array: np.ndarray, config: Config) -> np.ndarray:
+    if config.preparation.denoise == "none":
+        return array
+    only_denoise = Intensity(
+        window_hu=None, denoise=config.preparation.denoise, normalisation="zscore", mean=0.0, sd=1.0
+    )
+    return normalise(array, only_denoise).astype(array.dtype)
+
+
+def _statistics(array: np.ndarray, config: Config) -> ChannelStatistics:
+    preparation = config.preparation
+    clip = Intensity(preparation.window_hu, preparation.clip_percentiles, normalisation="zscore", mean=0.0, sd=1.0)
+    clipped = normalise(array, clip)
+    low, high = preparation.window_hu or (float(clipped.min()), float(clipped.max()))
+    return ChannelStatistics(low, max(high, low + 1e-3), float(clipped.mean()), max(float(clipped.std()), 1e-6))
+
+
+def _classes(case: Case, label: sitk.Image, target: Grid, config: Config) -> np.ndarray:
+    array = sitk.GetArrayViewFromImage(label)
+    # Whether all values are class numbers is seen before the cast hides it.
+    unknown = strange_values(array, config.data) if config.task != "localiser" else []
+    if unknown:
+        raise InputError(
+            f"Case {case.name}: label values {unknown[:5]} have no name in data.labels {config.data.labels} and "
+            "no entry in data.label_map."
+        )
+    whole = sitk.Cast(label, sitk.sitkUInt8)
+    classes = as_classes(sitk.GetArrayFromImage(resample(whole, target, nearest=True, outside=IGNORE)), config.data)
+    if config.task == "localiser":
+        classes[classes == TUMOR.value] = 1
+    return classes
+
+
+def _lesion_voxels(classes: np.ndarray, config: Config) -> list[np.ndarray]:
+    if config.task == "other":
+        return [np.argwhere(classes == value) for value in range(1, config.classes)]
+    components, count = ndimage.label(classes == TUMOR.value, np.ones((3, 3, 3)))
+    boxes = ndimage.find_objects(components)
+    lesions = []
+    for index in range(1, count + 1):
+        box = boxes[index - 1]
+        lesions.append(np.argwhere(components[box] == index) + [part.start for part in box])
+    return lesions
+
+
+def _some(voxels: np.ndarray, rng: np.random.Generator, most: int = CENTRES_PER_LESION) -> np.ndarray:
+    return voxels if len(voxels) <= most else voxels[rng.choice(len(voxels), most, replace=False)]
+
+
+def cache_of(config: Config, run: Path) -> PreparationCache:
+    """Return the cache of a recipe: its own, or a folder beside the run, so that runs share it."""
+    return PreparationCache(config.preparation.cache or Path(run).resolve().parent / "prepared")

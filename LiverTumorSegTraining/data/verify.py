@@ -1,0 +1,262 @@
+"""Every problem of a data set, found in one pass: what scripts/verify_dataset.py shows and training asks."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from LiverTumorSegLib.errors import InputError, LiverTumorSegError, UsageError
+from LiverTumorSegLib.labels import IGNORE
+
+from LiverTumorSegTraining.data.case import Case
+from LiverTumorSegTraining.data.dataset import list_cases
+from LiverTumorSegTraining.data.layouts.brats import matches as is_brats
+from LiverTumorSegTraining.data.layouts.msd import read_description
+from LiverTumorSegTraining.data.verify_case import CaseFacts, case_facts
+from LiverTumorSegTraining.recipe.config import DataConfig, load_config
+
+VERSION = 2
+MOST_IN_AIR = 0.2
+CODES = {
+    "missing_image": "an image file does not exist",
+    "unreadable_image": "an image file is damaged or no image",
+    "not_3d": "not a three-dimensional scalar image",
+    "not_finite": "NaN or infinity in the image",
+    "constant": "an image without content",
+    "spacing": "a spacing that no scanner wrote, or lost",
+    "few_slices": "fewer than 8 slices",
+    "channel_size": "channels of different sizes",
+    "channel_geometry": "channels on different grids",
+    "no_annotation": "no label file, or an empty one",
+    "unreadable_label": "a label file is damaged or no image",
+    "label_size": "image and label of different sizes",
+    "label_geometry": "image and label on different grids",
+    "label_values": "label values that have no name, or fractions",
+    "label_in_air": "a label that lies mostly in air: flipped or of another scan",
+    "duplicate": "the same image twice in one patient",
+    "leak": "the same image in two patients: it could be trained on and validated with",
+}
+"""Everything that is looked for."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with one case."""
+
+    case: str
+    code: str
+    message: str
+
+
+def verify_cases(
+    cases: Sequence[Case],
+    data: DataConfig,
+    cache: Path | None = None,
+    any_tumor: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Problem]:
+    """Return every problem of the cases, in their order.
+
+    Parameters
+    ----------
+    cases : sequence of Case
+        As `list_cases` gives them.
+    data : DataConfig
+        Labels and label map say which values are right.
+    cache : Path, optional
+        Folder that remembers what was seen in unchanged files.
+    any_tumor : bool
+        Value 2 is right although it has no name (a localiser is trained on the whole organ).
+    progress : callable
+        Told (cases done, of how many).
+    """
+    problems: list[Problem] = []
+    facts: dict[str, CaseFacts] = {}
+    for number, case in enumerate(cases, 1):
+        facts[case.name] = seen = _remembered(case, data, cache)
+        problems += [Problem(case.name, code, message) for code, message in seen.problems]
+        problems += _value_problems(case, seen, data, any_tumor)
+        if seen.in_air > MOST_IN_AIR and data.channels == ["CT"]:
+            share = f"{seen.in_air:.0%}"
+            problems.append(
+                Problem(case.name, "label_in_air", f"{share} of the labelled voxels lie in air: is it flipped?")
+            )
+        if progress is not None:
+            progress(number, len(cases))
+    return problems + _same_content(cases, facts)
+
+
+def _value_problems(case: Case, seen: CaseFacts, data: DataConfig, any_tumor: bool) -> list[Problem]:
+    allowed = {*range(len(data.labels) + 1), *data.label_map, IGNORE} | ({2} if any_tumor else set())
+    strange = [value for value in seen.values if value not in allowed]
+    if not strange:
+        return []
+    shown = ", ".join(f"{value:g}" for value in strange[:5]) + (", ..." if len(strange) > 5 else "")
+    return [
+        Problem(case.name, "label_values", f"label values {shown}; allowed are {', '.join(map(str, sorted(allowed)))}")
+    ]
+
+
+def _same_content(cases: Sequence[Case], facts: dict[str, CaseFacts]) -> list[Problem]:
+    first: dict[str, Case] = {}
+    problems = []
+    for case in cases:
+        content = facts[case.name].content
+        if not content:
+            continue
+        other = first.setdefault(content, case)
+        if other is case:
+            continue
+        code = "duplicate" if other.patient == case.patient else "leak"
+        where = (
+            ""
+            if code == "duplicate"
+            else f" of patient {other.patient}, so it could be in training and validation at once"
+        )
+        problems.append(Problem(case.name, code, f"its image is the same as that of {other.name}{where}"))
+    return problems
+
+
+def _remembered(case: Case, data: DataConfig, cache: Path | None) -> CaseFacts:
+    """Return the facts of a case; files of unchanged size and time are not read again."""
+    if cache is None:
+        return case_facts(case, data)
+    stamps = []
+    for path in (*case.images, case.label):
+        stat = path.stat() if path is not None and path.is_file() else None
+        stamps.append([str(path), stat.st_size, stat.st_mtime_ns] if stat else [str(path)])
+    key = hashlib.sha256(json.dumps([VERSION, case.name, stamps, data.labels]).encode()).hexdigest()[:32]
+    path = cache / "verified" / f"{key}.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        content["problems"] = [tuple(problem) for problem in content["problems"]]
+        return CaseFacts(**content)
+    except (OSError, ValueError, TypeError, KeyError):
+        facts = case_facts(case, data)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(f".{hashlib.sha256(str(id(facts)).encode()).hexdigest()[:8]}.part")
+    partial.write_text(json.dumps(dataclasses.asdict(facts)), encoding="utf-8")
+    partial.replace(path)
+    return facts
+
+
+def refuse_or_exclude(
+    cases: list[Case], problems: Sequence[Problem], data: DataConfig, tell: Callable[[str], None]
+) -> list[Case]:
+    """Return the cases without problems.
+
+    Cases without annotation are left out unless `data.missing_labels` is "refuse"; other bad cases only with
+    `data.exclude_bad`.
+
+    Raises
+    ------
+    InputError
+        Naming every problem, when bad cases are not to be left out, or no case is sound.
+    """
+    used = {case.name for case in cases}
+    mine = [problem for problem in problems if problem.case in used]
+    missing = {p.case for p in mine if p.code == "no_annotation"} if data.missing_labels != "refuse" else set()
+    bad = [problem for problem in mine if problem.case not in missing]
+    if bad and not data.exclude_bad:
+        listed = "".join(f"\n  {problem.case}: {problem.message} [{problem.code}]" for problem in bad)
+        raise InputError(
+            f"The data set has {len(bad)} problems; correct them, or leave these cases out with "
+            f"--data.exclude_bad true:{listed}"
+        )
+    names = sorted({problem.case for problem in bad})
+    if names:
+        tell(f"Left out because of problems: {', '.join(names)}.")
+    if missing:
+        tell(f"Left out because nothing is labelled: {', '.join(sorted(missing))}.")
+    sound = [case for case in cases if case.name not in missing and case.name not in names]
+    if not sound:
+        raise InputError("No case of the data set is sound: run verify_dataset and correct what it lists.")
+    return sound
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """List every problem of a data set; return 3 if there is any."""
+    parser = argparse.ArgumentParser(prog="verify_dataset.py", description="List every problem of a data set.")
+    parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder, or a CSV of paths")
+    parser.add_argument("--config", type=Path, help="recipe whose data section says what is right")
+    parser.add_argument("--channels", help="such as '[FLAIR, T1CE]'")
+    parser.add_argument("--labels", help="names of the label values 1, 2, ..., such as '[liver, tumor]'")
+    parser.add_argument("--label_map", help="values in the files that are trained as others, such as '{4: 3}'")
+    parser.add_argument("--json", type=Path, help="also write the problems to this file")
+    parser.add_argument("--debug", action="store_true", help="show the trace of an error")
+    options = parser.parse_args(arguments)
+    try:
+        return _report(options)
+    except LiverTumorSegError as error:
+        if options.debug:
+            raise
+        print(error, file=sys.stderr)  # noqa: T201
+        return error.exit_code
+
+
+def _report(options: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.table import Table
+
+    config = load_config(options.config) if options.config else None
+    data = config.data if config else expected_data(options.dataset)
+    given = {
+        name: yaml.safe_load(text) for name in ("channels", "labels", "label_map") if (text := getattr(options, name))
+    }
+    try:
+        data = DataConfig(**(data.model_dump() | given))
+    except ValueError as error:
+        raise UsageError(f"--channels and --labels must be lists, --label_map a mapping: {given}") from error
+    cases = list_cases(options.dataset, data)
+    console = Console()
+    with console.status("reading") as status:
+        problems = verify_cases(
+            cases, data, None, config is not None and config.task == "localiser",
+            lambda done, of: status.update(f"read {done} of {of} cases"),
+        )  # fmt: skip
+    bad = {problem.case for problem in problems}
+    if problems:
+        table = Table(
+            "case", "problem", "what was found", title=f"{len(problems)} problems in {len(bad)} of {len(cases)} cases"
+        )
+        for problem in problems:
+            table.add_row(problem.case, problem.code, problem.message)
+        console.print(table)
+    else:
+        console.print(f"{len(cases)} cases, no problem found.")
+    if options.json:
+        content = {"dataset": str(options.dataset), "cases": len(cases), "bad_cases": sorted(bad)}
+        content["problems"] = [dataclasses.asdict(problem) for problem in problems]
+        options.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    return InputError.exit_code if problems else 0
+
+
+def expected_data(root: Path) -> DataConfig:
+    """Return the data section that a data set asks for by its own description: channels and labels."""
+    if root.is_dir():
+        description = read_description(root)
+        labels, channels = description.get("labels"), description.get("modality", description.get("channel_names"))
+        if isinstance(labels, dict) and isinstance(channels, dict):
+            # MSD writes {"0": "background", ...}, nnU-Net {"background": 0, ...}.
+            numbered = (
+                {int(k): str(v) for k, v in labels.items()}
+                if "0" in labels
+                else {int(v): k for k, v in labels.items()}
+            )
+            names = [numbered.get(value, f"label {value}") for value in range(1, max(numbered) + 1)]
+            return DataConfig(labels=names, channels=[channels[key] for key in sorted(channels, key=int)])
+        if is_brats(root):
+            names = ["necrotic core", "oedema", "enhancing"]
+            return DataConfig(channels=["FLAIR", "T1", "T1CE"], labels=names, label_map={3: 1, 4: 3})
+    return DataConfig()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,195 @@
+"""What is wrong with the files of one case: everything that can be seen without looking at other cases."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from LiverTumorSegLib.errors import InputError, LiverTumorSegError
+from LiverTumorSegLib.grid import GRID_TOLERANCE, affine_of, corner_distance_mm
+from LiverTumorSegLib.labels import IGNORE
+
+from LiverTumorSegTraining.data.case import Case
+from LiverTumorSegTraining.data.reading import read_image, read_label
+from LiverTumorSegTraining.recipe.config import DataConfig
+
+SMALLEST_MM, LARGEST_MM = 0.2, 10.0
+FEWEST_SLICES = 8
+SCANNER_PLANE = 512
+"""A plane of this size or more with a spacing of exactly 1 mm in all directions was not written by a scanner."""
+AIR_HU = -500.0
+
+
+@dataclass(frozen=True)
+class CaseFacts:
+    """What reading a case told.
+
+    Attributes
+    ----------
+    problems : list of (code, message)
+        What is wrong whatever the recipe.
+    values : list of float
+        Label values that occur, at most 50; fractions included.
+    content : str
+        SHA-256 of the voxels of all channels.
+    in_air : float
+        Part of the labelled voxels that lie below -500 in the first channel.
+    """
+
+    problems: list[tuple[str, str]] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+    content: str = ""
+    in_air: float = 0.0
+
+
+def case_facts(case: Case, data: DataConfig) -> CaseFacts:
+    """Read a case and return what was seen; never raises for what is wrong with it."""
+    problems: list[tuple[str, str]] = []
+    images = [image for path in case.images if (image := _image(path, case.name, problems)) is not None]
+    digest = hashlib.sha256()
+    for image in images:
+        digest.update(np.ascontiguousarray(sitk.GetArrayViewFromImage(image)).tobytes())
+    content = digest.hexdigest() if images else ""
+    for image, path in zip(images[1:], case.images[1:], strict=False):
+        problems += _grid_problems(image, images[0], path.name, "channel")
+    label = _label(case, data, images[0] if images else None, problems)
+    if label is None:
+        return CaseFacts(problems, [], content)
+    values = sitk.GetArrayViewFromImage(label)
+    found = _values(values)
+    if not any(value not in (0, IGNORE) for value in found):
+        problems.append(("no_annotation", f"{_name(case.label)} holds no labelled voxel"))
+    in_air = 0.0
+    if images and label.GetDimension() == 3:
+        grid_problems = _grid_problems(label, images[0], _name(case.label), "label")
+        problems += grid_problems
+        if not grid_problems:
+            inside = sitk.GetArrayViewFromImage(images[0])[(values > 0) & (values != IGNORE)]
+            in_air = float((inside < AIR_HU).mean()) if inside.size else 0.0
+    return CaseFacts(problems, found, content, in_air)
+
+
+def _image(path: Path, name: str, problems: list[tuple[str, str]]) -> sitk.Image | None:
+    if not path.is_file():
+        problems.append(("missing_image", f"the image {path.name} does not exist"))
+        return None
+    try:
+        verify_whole(path)
+        image = read_image(path, name)
+    except LiverTumorSegError:
+        problems.append(("unreadable_image", f"{path.name} cannot be read: it is damaged or no image"))
+        return None
+    bad = nonfinite_voxels(path, image)
+    if bad:
+        problems.append(("not_finite", f"{path.name} holds {bad} voxels that are NaN or infinity"))
+    if image.GetDimension() == 4:
+        # Several channels in one file: the geometry is that of the first.
+        return sitk.Extract(image, [*image.GetSize()[:3], 0], [0, 0, 0, 0])
+    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
+        problems.append(("not_3d", f"{path.name} has the shape {image.GetSize()}; a 3D scalar image is needed"))
+        return None
+    problems += _voxel_problems(image, path.name)
+    return image
+
+
+def verify_whole(path: Path) -> None:
+    """Refuse a file that was cut short: the NIfTI reader would take what is missing as zeros.
+
+    Raises
+    ------
+    InputError
+        When it is incomplete.
+    """
+    if path.name.lower().endswith(".gz"):
+        try:
+            with gzip.open(path) as stream:
+                while stream.read(1 << 20):
+                    pass
+        except (OSError, EOFError, zlib.error) as error:
+            raise InputError(f"{path} is damaged or incomplete ({error}).") from error
+    elif path.name.lower().endswith(".nii"):
+        import nibabel
+
+        try:
+            header = nibabel.load(path).header
+        except (nibabel.filebasedimages.ImageFileError, OSError) as error:
+            raise InputError(f"{path} is no NIfTI file.") from error
+        wanted = int(header["vox_offset"]) + int(np.prod(header.get_data_shape())) * header.get_data_dtype().itemsize
+        if path.stat().st_size < wanted:
+            raise InputError(f"{path} is incomplete: {path.stat().st_size} of {wanted} bytes.")
+
+
+def nonfinite_voxels(path: Path, image: sitk.Image) -> int:
+    """Return how many voxels of an image file are NaN or infinite; the NIfTI reader of ITK turns them into zeros."""
+    array = sitk.GetArrayViewFromImage(image)
+    if array.dtype.kind != "f":
+        return 0
+    if path.name.lower().endswith((".nii", ".nii.gz")):
+        import nibabel
+
+        array = np.asanyarray(nibabel.load(path).dataobj)
+    return int(array.size - np.isfinite(array).sum())
+
+
+def _voxel_problems(image: sitk.Image, name: str) -> list[tuple[str, str]]:
+    problems = []
+    array = sitk.GetArrayViewFromImage(image)
+    if array.min() == array.max():
+        problems.append(("constant", f"every voxel of {name} is {array.flat[0]:g}"))
+    spacing = tuple(round(value, 4) for value in image.GetSpacing())
+    if min(spacing) < SMALLEST_MM or max(spacing) > LARGEST_MM:
+        problems.append(
+            ("spacing", f"{name} has a spacing of {spacing} mm, outside {SMALLEST_MM:g} to {LARGEST_MM:g}")
+        )
+    elif spacing == (1.0, 1.0, 1.0) and min(image.GetSize()[:2]) >= SCANNER_PLANE:
+        problems.append(
+            ("spacing", f"{name} has {image.GetSize()[:2]} pixels of exactly 1 mm: its real spacing was lost")
+        )
+    if image.GetSize()[2] < FEWEST_SLICES:
+        problems.append(("few_slices", f"{name} has {image.GetSize()[2]} slices; at least {FEWEST_SLICES} are needed"))
+    return problems
+
+
+def _label(
+    case: Case, data: DataConfig, image: sitk.Image | None, problems: list[tuple[str, str]]
+) -> sitk.Image | None:
+    if case.label is None or not case.label.is_file():
+        problems.append(
+            ("no_annotation", "there is no label file" if case.label is None else f"{case.label} does not exist")
+        )
+        return None
+    try:
+        verify_whole(case.label)
+        label = read_label(case, data, image)
+    except LiverTumorSegError as error:
+        code = "label_values" if "segments" in str(error) else "unreadable_label"
+        problems.append((code, str(error).removeprefix(f"Case {case.name}: ").rstrip(".")))
+        return None
+    if label.GetDimension() != 3 or label.GetNumberOfComponentsPerPixel() != 1:
+        problems.append(("not_3d", f"{case.label.name} has the shape {label.GetSize()}; a 3D labelmap is needed"))
+        return None
+    return label
+
+
+def _grid_problems(image: sitk.Image, reference: sitk.Image, name: str, what: str) -> list[tuple[str, str]]:
+    if image.GetSize() != reference.GetSize():
+        return [(f"{what}_size", f"{name} has the size {image.GetSize()}, the image {reference.GetSize()}")]
+    distance = corner_distance_mm(affine_of(image), affine_of(reference), image.GetSize())
+    if distance > GRID_TOLERANCE:
+        return [(f"{what}_geometry", f"the voxels of {name} lie up to {distance:.3g} mm off those of the image")]
+    return []
+
+
+def _values(array: np.ndarray) -> list[float]:
+    if array.dtype == np.uint8:
+        return [float(value) for value in np.flatnonzero(np.bincount(array.ravel(), minlength=256))]
+    return [float(value) for value in np.unique(array)[:50]]
+
+
+def _name(path: Path | None) -> str:
+    return path.name if path is not None else "the label"

@@ -1,0 +1,160 @@
+"""From a training run to a model folder that segment.py and the Slicer panel run."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import math
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from LiverTumorSegLib.errors import InputError, LiverTumorSegError, UsageError
+from LiverTumorSegLib.model.bundle import Bundle, save_bundle
+
+from LiverTumorSegTraining.export.model_card import write_model_card
+from LiverTumorSegTraining.recipe.config import Config, load_config
+from LiverTumorSegTraining.training.model import bundle_of
+from LiverTumorSegTraining.training.run_files import (
+    BEST,
+    CHECKPOINT,
+    LOSS_CURVE,
+    RESOLVED,
+    read_checkpoint,
+    read_metrics,
+)
+
+
+def export_model(
+    run: Path,
+    output: Path,
+    *,
+    id: str | None = None,
+    version: str = "1.0.0",
+    training: dict[str, Any] | None = None,
+    tumor_threshold: float = 0.5,
+    best: bool = False,
+) -> Bundle:
+    """Write the averaged network of a run as a bundle with its loss curve and a MODEL_CARD.md.
+
+    Parameters
+    ----------
+    run : Path
+        Folder that train.py wrote.
+    output : Path
+        Model folder to write.
+    id, version : str
+        Name (of the recipe when None) and version of the model.
+    training : dict
+        Provenance added to what the run knows: "data", "licence", "attribution", "limits" and whatever else the card
+        should say.
+    tumor_threshold : float
+        Probability from which a voxel is called tumour.
+    best : bool
+        Take the checkpoint with the best validation instead of the last.
+
+    Returns
+    -------
+    Bundle
+        As read back from `output`.
+
+    Raises
+    ------
+    InputError
+        If `run` holds no recipe or no checkpoint.
+    """
+    run = Path(run)
+    if not (run / RESOLVED).exists():
+        raise InputError(f"{run} is no training run: it holds no {RESOLVED}. Give the --output folder of train.py.")
+    config = load_config(run / RESOLVED)
+    state = read_checkpoint(run / (BEST if best else CHECKPOINT), torch.device("cpu"))
+    metrics = read_metrics(run)
+    provenance = _provenance(config, state, metrics) | (training or {})
+    bundle = dataclasses.replace(
+        bundle_of(config, state["average"]),
+        id=id or config.id,
+        version=version,
+        training=provenance,
+        tumor_threshold=tumor_threshold,
+    )
+    saved = save_bundle(bundle, output)
+    if (run / LOSS_CURVE).exists():
+        shutil.copyfile(run / LOSS_CURVE, Path(output) / LOSS_CURVE)
+    write_model_card(saved, config, Path(output))
+    return saved
+
+
+def _provenance(config: Config, state: dict[str, Any], metrics: list[dict[str, Any]]) -> dict[str, Any]:
+    losses = [entry["loss"] for entry in metrics if entry.get("loss") is not None]
+    validations = [entry for entry in metrics if "validation" in entry]
+    provenance: dict[str, Any] = {
+        "steps": state["step"],
+        "hours": round(state["minutes"] / 60, 3),
+        "batch_size": config.sampling.batch_size,
+        "held_out_patients": list(config.data.validation),
+    }
+    if losses:
+        provenance["loss_first"], provenance["loss_last"] = losses[0], losses[-1]
+    if validations:
+        # JSON knows no NaN: a figure that is not defined (Dice of nothing) becomes null.
+        provenance["validation"] = {
+            case: {
+                name: None if value is None or not math.isfinite(value) else value for name, value in figures.items()
+            }
+            for case, figures in validations[-1]["validation"].items()
+        }
+    return provenance
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Export; return the exit code."""
+    parser = argparse.ArgumentParser(prog="export_model.py", description="Write a training run as a model folder.")
+    parser.add_argument("run", type=Path, metavar="RUN", help="folder that train.py wrote")
+    parser.add_argument("--output", type=Path, required=True, help="model folder to write")
+    parser.add_argument("--id", help="name of the model; the recipe's when left out")
+    parser.add_argument("--version", default="1.0.0")
+    parser.add_argument(
+        "--training", type=Path, help="YAML or JSON file with provenance: data, licence, attribution, limits"
+    )
+    parser.add_argument("--tumor_threshold", type=float, default=0.5, help="probability from which a voxel is tumour")
+    parser.add_argument(
+        "--best", action="store_true", help="the checkpoint with the best validation instead of the last"
+    )
+    parser.add_argument("--debug", action="store_true", help="show the trace of an error")
+    options = parser.parse_args(arguments)
+    try:
+        bundle = export_model(
+            options.run,
+            options.output,
+            id=options.id,
+            version=options.version,
+            training=_read_training(options.training),
+            tumor_threshold=options.tumor_threshold,
+            best=options.best,
+        )
+    except LiverTumorSegError as error:
+        if options.debug:
+            raise
+        print(error, file=sys.stderr)  # noqa: T201
+        return error.exit_code
+    print(f"Model {bundle.id} {bundle.version} written to {options.output} (SHA-256 {bundle.sha256[:12]})")  # noqa: T201
+    return 0
+
+
+def _read_training(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise UsageError(f"--training {path} cannot be read as YAML or JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise UsageError(f"--training {path} must hold names and values, such as data: ... and licence: ...")
+    return content
+
+
+if __name__ == "__main__":
+    sys.exit(main())

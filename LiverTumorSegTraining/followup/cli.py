@@ -1,0 +1,132 @@
+"""Command line of the follow-up comparison."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from LiverTumorSegLib.errors import UsageError
+from LiverTumorSegLib.scan.imageio import case_name
+
+from LiverTumorSegTraining.evaluation.command import exit_code
+
+from .inputs import ScanInput, load_time_point, parse_day
+from .outputs import write_csv, write_json
+from .registration import IDENTITY, align_livers
+from .report import FollowUp, write_report
+from .response import assess, choose_targets, measure_changes
+from .timepoints import TimePoint
+from .tracking import follow
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Compare the scans of one patient; return the exit code."""
+    return exit_code(_run, _parser().parse_args(arguments))
+
+
+def compare(points: list[TimePoint]) -> FollowUp:
+    """Return the follow-up of scans in order of time (at least two)."""
+    alignments = [IDENTITY, *(align_livers(points[0], point) for point in points[1:])]
+    tracks = follow(points, alignments)
+    targets = choose_targets(points[0])
+    return FollowUp(
+        points, alignments, measure_changes(points, tracks, targets), assess(points, tracks, targets), targets
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="compare.py",
+        description="Follow the liver lesions of one patient through two or more scans, oldest first. Each input is a "
+        "CT (segmented first) or a segmentation. Writes report.html, followup.json and followup.csv. Research use "
+        "only; the response category is an aid for a reader, not a diagnosis.",
+    )
+    parser.add_argument("scans", nargs="+", type=Path, metavar="SCAN", help="BASELINE FOLLOWUP [...], oldest first")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the results")
+    parser.add_argument(
+        "--images", nargs="+", type=Path, metavar="CT", help="the CTs of segmentations, one each ('-' for none)"
+    )
+    parser.add_argument("--dates", nargs="+", metavar="YYYY-MM-DD", help="the scans' dates, one each")
+    parser.add_argument("--names", nargs="+", help="the scans' names in the report, one each")
+    parser.add_argument("--model", type=Path, nargs="+", metavar="DIR", help="model folders for CTs")
+    parser.add_argument("--device", help="where CTs are segmented: auto, cpu, cuda, cuda:N or mps")
+    parser.add_argument("--quality", help="of the segmentation of CTs: quick, standard or best")
+    parser.add_argument("--force", action="store_true", help="pass over findings about CTs that may be passed over")
+    parser.add_argument("--pictured-lesions", type=int, default=30, help="lesions to draw (default 30)")
+    parser.add_argument("--debug", action="store_true", help="show the trace of an error")
+    return parser
+
+
+def _run(options: argparse.Namespace) -> None:
+    scans = _scans(options)
+    if options.output.exists() and not options.output.is_dir():
+        raise UsageError(f"--output {options.output} is a file; name a folder.")
+    options.output.mkdir(parents=True, exist_ok=True)
+    segmenter = _segmenter_options(options)
+    points = []
+    for number, scan in enumerate(scans, start=1):
+        sys.stderr.write(f"scan {number} of {len(scans)}: {scan.name}\n")
+        points.append(load_time_point(scan, options.output / "segmentations" / str(number), segmenter))
+    days = [point.day for point in points if point.day is not None]
+    if days != sorted(days):
+        raise UsageError("The scans are not in order of time; give the oldest first.")
+    followup = compare(points)
+    write_json(
+        options.output / "followup.json",
+        points,
+        followup.alignments,
+        followup.changes,
+        followup.assessments,
+        followup.targets,
+    )
+    write_csv(options.output / "followup.csv", points, followup.changes)
+    write_report(options.output / "report.html", followup, options.pictured_lesions)
+    _tell(followup, options.output)
+
+
+def _scans(options: argparse.Namespace) -> list[ScanInput]:
+    count = len(options.scans)
+    if count < 2:
+        raise UsageError("Give at least two scans: BASELINE FOLLOWUP.")
+    for option in ("images", "dates", "names"):
+        given = getattr(options, option)
+        if given is not None and len(given) != count:
+            raise UsageError(f"--{option} needs one entry for each of the {count} scans, but has {len(given)}.")
+    names = options.names or [f"{number}: {case_name(path)}" for number, path in enumerate(options.scans, start=1)]
+    images = [None if str(image) == "-" else image for image in options.images or ["-"] * count]
+    days = [parse_day(text) for text in options.dates] if options.dates else [None] * count
+    return [
+        ScanInput(path, image, day, name)
+        for path, image, day, name in zip(options.scans, images, days, names, strict=True)
+    ]
+
+
+def _segmenter_options(options: argparse.Namespace) -> list[str]:
+    passed: list[str] = []
+    if options.model:
+        passed += ["--model", *map(str, options.model)]
+    for option in ("device", "quality"):
+        if getattr(options, option):
+            passed += [f"--{option}", getattr(options, option)]
+    if options.force:
+        passed.append("--force")
+    return passed
+
+
+def _tell(followup: FollowUp, output: Path) -> None:
+    lines = [f"note: {warning}" for warning in followup.warnings()]
+    for change in followup.changes:
+        volumes = " -> ".join(f"{volume:.1f}" for volume in change.volumes_ml)
+        lines.append(f"lesion {change.track.number}: {change.event}, {volumes} ml")
+    lines += [
+        f"{point.name}: {assessment.wording}"
+        for point, assessment in zip(followup.points[1:], followup.assessments, strict=True)
+    ]
+    lines.append(f"report: {output / 'report.html'}")
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,149 @@
+"""What the user gives for a follow-up, scans or segmentations, made into time points."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from LiverTumorSegLib.errors import InputError, LiverTumorSegError, UsageError
+from LiverTumorSegLib.output.segfile import read_segmentation
+from LiverTumorSegLib.scan.imageio import case_name, read_case
+
+from LiverTumorSegTraining.evaluation.loading import require_same_grid
+from LiverTumorSegTraining.evaluation.regions import LIVER_TUMOR, canonical_labels
+
+from .timepoints import TimePoint
+
+_MOST_LABELS = 16
+
+
+@dataclass(frozen=True)
+class ScanInput:
+    """One date as the user gave it.
+
+    Attributes
+    ----------
+    path : Path
+        A segmentation, a CT file or a DICOM folder.
+    image : Path or None
+        The CT of a segmentation; looked for in its report.json when left out.
+    day : date or None
+        Of the scan; a DICOM folder's own date is used when left out.
+    name : str
+    """
+
+    path: Path
+    image: Path | None
+    day: date | None
+    name: str
+
+
+def load_time_point(scan: ScanInput, folder: Path, segment_options: list[str]) -> TimePoint:
+    """Return one scan as a time point, segmenting it first when it is a CT.
+
+    Parameters
+    ----------
+    scan : ScanInput
+    folder : Path
+        Where a segmentation is written when one has to be made.
+    segment_options : list of str
+        Passed on to the segmenter's command line.
+    """
+    if not scan.path.exists():
+        raise InputError(f"{scan.path} does not exist.")
+    day = scan.day or dicom_day(scan.image or scan.path)
+    if is_segmentation(scan.path):
+        image = scan.image or linked_image(scan.path)
+        return _time_point(scan.name, scan.path, image, day)
+    made = segment(scan.path, folder, segment_options)
+    return _time_point(scan.name, made, scan.path, day)
+
+
+def is_segmentation(path: Path) -> bool:
+    """Tell a labelmap from a scan: by its name, else by holding a few small whole numbers from 0 up."""
+    if path.is_dir():
+        return False
+    if path.name.lower().endswith(".seg.nrrd"):
+        return True
+    if path.suffix.lower() in (".dcm", ".dicom", ".ima"):
+        return False
+    try:
+        labelmap, _ = read_segmentation(path)
+    except LiverTumorSegError:
+        return False
+    sample = sitk.GetArrayViewFromImage(labelmap)
+    return (
+        sample.dtype == np.uint8 and np.count_nonzero(np.bincount(sample.ravel()[::7], minlength=256)) <= _MOST_LABELS
+    )
+
+
+def linked_image(segmentation: Path) -> Path | None:
+    """Return the CT named in the report beside a segmentation, when it is still there."""
+    report = segmentation.parent / f"{case_name(segmentation)}.report.json"
+    if not report.is_file():
+        return None
+    try:
+        given = Path(json.loads(report.read_text(encoding="utf-8"))["input"]["path"])
+    except (ValueError, KeyError, TypeError):
+        return None
+    places = (given, segmentation.parent / given.name)
+    return next((place for place in places if place.exists()), None)
+
+
+def segment(scan: Path, folder: Path, options: list[str]) -> Path:
+    """Segment a CT with the product's own command line and return the labelmap it wrote."""
+    from LiverTumorSegLib.__main__ import main as segment_main
+
+    folder.mkdir(parents=True, exist_ok=True)
+    code = segment_main([str(scan), "--output", str(folder), *options])
+    if code:
+        error = LiverTumorSegError(
+            f"{scan} could not be segmented, so it cannot be followed; the reason is given above."
+        )
+        error.exit_code = code
+        raise error
+    return folder / f"{case_name(scan)}.seg.nrrd"
+
+
+def dicom_day(path: Path) -> date | None:
+    """Return the acquisition or study date of a DICOM folder or file; None for other formats."""
+    first = next((item for item in sorted(path.rglob("*")) if item.is_file()), None) if path.is_dir() else path
+    if first is None or not (path.is_dir() or first.suffix.lower() in (".dcm", ".dicom", ".ima")):
+        return None
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO("GDCMImageIO")
+    reader.SetFileName(str(first))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError:
+        return None
+    for key in ("0008|0022", "0008|0021", "0008|0020"):
+        if reader.HasMetaDataKey(key):
+            text = reader.GetMetaData(key).strip()
+            if len(text) == 8 and text.isdigit():
+                return parse_day(f"{text[:4]}-{text[4:6]}-{text[6:]}")
+    return None
+
+
+def parse_day(text: str) -> date:
+    """Return a date written YYYY-MM-DD."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"'{text}' is not a date; write it as YYYY-MM-DD.") from error
+
+
+def _time_point(name: str, segmentation: Path, image: Path | None, day: date | None) -> TimePoint:
+    labelmap, names = read_segmentation(segmentation)
+    what = f"{name}, {segmentation.name}"
+    labels = sitk.GetImageFromArray(canonical_labels(sitk.GetArrayFromImage(labelmap), names, LIVER_TUMOR, what))
+    labels.CopyInformation(labelmap)
+    scan = None
+    if image is not None:
+        scan = read_case(image).image
+        require_same_grid(scan, labels, what)
+    return TimePoint(name, labels, scan, day)

@@ -1,0 +1,1 @@
+"""The training recipe and its readable errors; reads no data."""

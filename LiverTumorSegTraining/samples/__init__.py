@@ -1,0 +1,1 @@
+"""From prepared cases to augmented samples: sampling, augmentation, synthetic tumours, distractors; trains nothing."""

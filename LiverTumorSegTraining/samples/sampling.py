@@ -1,0 +1,166 @@
+"""Which sample comes next: a pure function of seed, step and place, so that a resumed run repeats exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from LiverTumorSegLib.labels import AIR_HU, LIVER, TUMOR
+from LiverTumorSegLib.model.normalisation import normalise
+from torch import Tensor
+
+from LiverTumorSegTraining.data.preparation import PreparedCase
+from LiverTumorSegTraining.recipe.config import Config
+from LiverTumorSegTraining.samples.augmentation import change_intensity, random_affine, sample_patch
+from LiverTumorSegTraining.samples.distractors import add_distractors
+from LiverTumorSegTraining.samples.synthetic import add_tumors
+
+AIR_BELOW_HU = -200
+"""A patch "anywhere" is centred in the body, not in the air around it."""
+WINDOW_WIDTH_HU = 400.0
+"""Augmentation is written in HU; in images without HU the span of the clipped values takes this window's place."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Network input (N, C, [z,] y, x) float32, classes (N, [z,] y, x) uint8, and the cases it came from."""
+
+    image: Tensor
+    label: Tensor
+    cases: tuple[str, ...]
+
+
+class PatchSampler:
+    """Draws augmented training samples.
+
+    Parameters
+    ----------
+    cases : sequence of PreparedCase
+        Training cases; patients are drawn equally often (times `data.case_weights`), then one of their scans.
+    config : Config
+        The recipe.
+    mixed : sequence of PreparedCase
+        Cases of `data.mix`; together they are drawn in `data.mix_fraction` of the samples.
+    """
+
+    def __init__(self, cases: Sequence[PreparedCase], config: Config, mixed: Sequence[PreparedCase] = ()) -> None:
+        self.cases, self.config = [*cases, *mixed], config
+        share = config.data.mix_fraction if mixed else 0.0
+        self.weights = _patient_weights(cases, config) * (1 - share)
+        if mixed:
+            self.weights = np.concatenate([self.weights, _patient_weights(mixed, config) * share])
+        with_tumor = np.array([bool(p.lesion_centres) for p in self.cases])
+        self.tumor_weights = self.weights * with_tumor
+        if with_tumor.any():
+            self.tumor_weights = self.tumor_weights / self.tumor_weights.sum()
+        size = config.sampling.patch_size
+        self.patch_size = size if len(size) == 3 else (1, *size)
+
+    def batch(self, step: int, part: int = 0, rank: int = 0, world: int = 1) -> Batch:
+        """Return a batch.
+
+        Parameters
+        ----------
+        step : int
+            Optimiser step.
+        part : int
+            Which of the batches that one step accumulates.
+        rank, world : int
+            This process and the number of processes: each makes its share of the same batch.
+        """
+        size = self.config.sampling.batch_size
+        patches = [self.patch(step, part * size + place) for place in range(rank, size, world)]
+        images = torch.from_numpy(np.stack([image for image, _, _ in patches]))
+        labels = torch.from_numpy(np.stack([label for _, label, _ in patches]))
+        if self.config.network.dims == 2:
+            images, labels = images[:, :, 0], labels[:, 0]
+        return Batch(images, labels, tuple(name for _, _, name in patches))
+
+    def patch(self, step: int, place: int) -> tuple[np.ndarray, np.ndarray, str]:
+        """Return normalised image (C, z, y, x), label [z, y, x] and case name of one sample."""
+        config = self.config
+        rng = np.random.default_rng([config.run.seed, step, place])
+        prepared, centre, at_tumor = self._centre(rng)
+        matrix = random_affine(rng, config.augmentation, in_plane=config.sampling.kind == "slices")
+        outside = [AIR_HU if config.preparation.window_hu else channel.low for channel in prepared.statistics]
+        image, label = sample_patch(prepared.image, prepared.label, centre, matrix, self.patch_size, outside)
+        image[0], label = self._synthetic(image[0], label, prepared, at_tumor, rng)
+        channels = []
+        for values, intensity in zip(image, prepared.intensities(config), strict=True):
+            unit, middle = self._unit(intensity.window_hu)
+            changed = change_intensity(values, rng, config.augmentation, unit, middle)
+            channels.append(normalise(changed, intensity))
+        return np.stack(channels), label, prepared.case.name
+
+    def _synthetic(
+        self, image: np.ndarray, label: np.ndarray, prepared: PreparedCase, at_tumor: bool, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        synthetic, spacing_zyx = self.config.synthetic, np.asarray(prepared.spacing_mm[::-1])
+        if not at_tumor and rng.random() < synthetic.probability and (label == LIVER.value).sum() > 500:
+            image, label = add_tumors(image, label, spacing_zyx, rng)
+            if self.config.task == "localiser":
+                label[label == TUMOR.value] = LIVER.value
+        if rng.random() < synthetic.distractor_probability:
+            image, label = add_distractors(image, label, spacing_zyx, rng)
+        return image, label
+
+    def _unit(self, limits: tuple[float, float] | None) -> tuple[float, float]:
+        """Return what one HU is worth in a channel and the value that stays when contrast changes."""
+        if self.config.preparation.window_hu is not None or limits is None:
+            return 1.0, 60.0
+        low, high = limits
+        return (high - low) / WINDOW_WIDTH_HU, (low + high) / 2
+
+    def _centre(self, rng: np.random.Generator) -> tuple[PreparedCase, np.ndarray, bool]:
+        prepared, wanted, at_tumor = self._wanted_voxel(rng)
+        shape = np.asarray(prepared.label.shape)
+        kind = self.config.sampling.kind
+        if kind == "volumes":
+            return prepared, (shape - 1) / 2, at_tumor
+        centre = self._anywhere(prepared, rng) if wanted is None else self._jitter(wanted, rng)
+        if kind in ("subvolumes", "slices"):
+            # The plane is taken whole where it fits; of the slices only their position along z is drawn.
+            fits = (shape <= np.asarray(self.patch_size)) | (kind == "subvolumes")
+            centre[1:] = np.where(fits, (shape - 1) / 2, centre)[1:]
+        if kind == "slices":
+            centre[0] = np.clip(np.round(centre[0] if wanted is None else wanted[0]), 0, shape[0] - 1)
+        return prepared, centre, at_tumor
+
+    def _wanted_voxel(self, rng: np.random.Generator) -> tuple[PreparedCase, np.ndarray | None, bool]:
+        """Return a case, one voxel of its tumours or its organ (None: anywhere), and whether it is of a tumour."""
+        sampling = self.config.sampling
+        kind = rng.random()
+        if kind < sampling.tumor_fraction and self.tumor_weights.any():
+            prepared = self.cases[rng.choice(len(self.cases), p=self.tumor_weights)]
+            lesion = prepared.lesion_centres[rng.integers(len(prepared.lesion_centres))]
+            return prepared, lesion[rng.integers(len(lesion))], True
+        prepared = self.cases[rng.choice(len(self.cases), p=self.weights)]
+        if kind < sampling.tumor_fraction + sampling.liver_fraction and len(prepared.organ_centres):
+            return prepared, prepared.organ_centres[rng.integers(len(prepared.organ_centres))], False
+        return prepared, None, False
+
+    def _anywhere(self, prepared: PreparedCase, rng: np.random.Generator) -> np.ndarray:
+        shape = np.asarray(prepared.label.shape)
+        air = AIR_BELOW_HU if self.config.preparation.window_hu else prepared.statistics[0].low
+        centre = rng.uniform(0, shape - 1)
+        for _ in range(10):
+            if prepared.image[(0, *centre.astype(int))] > air:
+                break
+            centre = rng.uniform(0, shape - 1)
+        return centre
+
+    def _jitter(self, centre: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Move the centre by up to a quarter of the patch, so that tumours are not always in the middle."""
+        return centre + rng.uniform(-0.25, 0.25, 3) * np.asarray(self.patch_size)
+
+
+def _patient_weights(cases: Sequence[PreparedCase], config: Config) -> np.ndarray:
+    scans_of: dict[str, int] = {}
+    for prepared in cases:
+        scans_of[prepared.case.patient] = scans_of.get(prepared.case.patient, 0) + 1
+    weights = np.array([
+        config.data.case_weights.get(p.case.patient, 1.0) / scans_of[p.case.patient] for p in cases
+    ])  # fmt: skip
+    return weights / weights.sum()

@@ -1,0 +1,195 @@
+"""Synthetic liver tumours, made on the fly in healthy parenchyma.
+
+A network trained on synthetic tumours alone matched one trained on real ones, but only when every sample was new
+(Hu et al., CVPR 2023, "Label-free liver tumor segmentation"). The steps here follow that work - place away from
+vessels, shape, texture, edge, mass effect, rim - and add necrotic cores, calcium, growth in clusters, and a contrast
+that depends on how strongly the liver is enhanced; some bulge from the surface. What looks like a tumour and is none:
+`distractors.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from LiverTumorSegLib.labels import LIVER, TUMOR
+from scipy import ndimage
+
+from LiverTumorSegTraining.samples.shapes import blend, box_around, signed_distance_mm, smooth_noise, surface
+
+ENHANCED_LIVER_HU = 88.0
+"""Parenchyma above this is in the portal or delayed phase; below it, arterial, without contrast, or fatty."""
+VESSEL_CONTRAST_HU = 28.0
+VESSEL_SPARING_RADIUS_MM = 8.0
+"""Smaller tumours grow beside a vessel; larger ones displace it."""
+AT_SURFACE, SMALLEST_AT_SURFACE_MM = 0.45, 6.0
+"""Part of the tumours from this radius on that lie at the surface and may bulge into the fat beyond it."""
+FAT_HU = (-150.0, -20.0)
+BULGE_VOXELS = 4
+CALCIFIED, SMALLEST_CALCIFIED_MM = 0.08, 6.0
+"""Part of the tumours from this radius on that hold calcium, as mucinous metastases and treated ones do."""
+CALCIUM_HU = (130.0, 500.0)
+
+
+@dataclass(frozen=True)
+class TumorAppearance:
+    """How one synthetic tumour looks; radii and widths in mm, values in HU relative to the liver around it."""
+
+    radius_mm: float
+    contrast_hu: float
+    edge_mm: float
+    irregularity: float
+    texture_hu: float
+    rim_hu: float
+    core_hu: float
+    mass_effect: float
+    calcium_hu: float = 0.0
+
+
+def random_appearance(rng: np.random.Generator, liver_hu: float = 110.0, largest_mm: float = 40.0) -> TumorAppearance:
+    """Draw an appearance: most under 20 mm across, most hypodense, as in LiTS (Bilic et al., MedIA 2023).
+
+    Parameters
+    ----------
+    rng : Generator
+        Source of randomness.
+    liver_hu : float
+        Median of the parenchyma, which tells the phase: an enhanced liver leaves room for dark metastases, in the
+        arterial phase more lesions are bright, without contrast all are faint.
+    largest_mm : float
+        Largest radius.
+    """
+    radius = float(np.clip(3.2 * math.exp(rng.exponential(0.85)), 2.0, largest_mm))
+    enhanced = liver_hu > ENHANCED_LIVER_HU
+    kind = rng.choice(["dark", "bright", "ring"], p=[0.8, 0.08, 0.12] if enhanced else [0.62, 0.28, 0.1])
+    # Below about 10 HU there is nothing to see. Metastases in an enhanced liver are as dense as muscle.
+    if kind == "dark":
+        contrast = -float(rng.uniform(25 if enhanced else 12, np.clip(liver_hu - 22, 28, 85)))
+    elif kind == "bright":
+        contrast = float(rng.uniform(12, 60))
+    else:
+        contrast = -float(rng.uniform(0, 18))
+    has_rim = kind == "ring" or rng.random() < 0.3
+    darker_rim = kind != "ring" and rng.random() < 0.35
+    has_core = radius > 7 and rng.random() < 0.4
+    return TumorAppearance(
+        radius_mm=radius,
+        contrast_hu=contrast,
+        edge_mm=float(rng.uniform(0.4, 2.5)),
+        irregularity=float(rng.uniform(0.05, 0.45)),
+        texture_hu=float(rng.uniform(2, 14)),
+        rim_hu=float((-1 if darker_rim else 1) * rng.uniform(12, 40)) if has_rim else 0.0,
+        core_hu=-float(rng.uniform(15, 50)) if has_core else 0.0,
+        mass_effect=float(rng.uniform(0, 0.6)) if radius > 5 else 0.0,
+        calcium_hu=float(rng.uniform(*CALCIUM_HU))
+        if radius > SMALLEST_CALCIFIED_MM and rng.random() < CALCIFIED
+        else 0.0,
+    )
+
+
+def add_tumors(
+    image: np.ndarray, label: np.ndarray, spacing_mm: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return copies of image and label with one to six new tumours in healthy liver.
+
+    Parameters
+    ----------
+    image : ndarray
+        float32, HU, [z, y, x].
+    label : ndarray
+        uint8, 1 liver, 2 tumour.
+    spacing_mm : ndarray
+        z, y, x.
+    rng : Generator
+        Source of randomness.
+    """
+    image, label = image.copy(), label.copy()
+    liver = label == LIVER.value
+    if not liver.any():
+        return image, label
+    smooth = ndimage.gaussian_filter(image, 1.0)
+    liver_hu = float(np.median(smooth[liver]))
+    # A tumour starts where no tumour is near, no large vessel, no fat.
+    start = liver & (np.abs(smooth - liver_hu) < VESSEL_CONTRAST_HU)
+    start &= ~ndimage.binary_dilation(label == TUMOR.value, iterations=2)
+    vessels = liver & (smooth > liver_hu + VESSEL_CONTRAST_HU)
+    count = int(rng.choice([1, 2, 3, 4, 6], p=[0.35, 0.25, 0.2, 0.1, 0.1]))
+    first = random_appearance(rng, liver_hu)
+    for index in range(count):
+        positions = np.flatnonzero(start)
+        if positions.size < 30:
+            break
+        # Lesions of one patient mostly resemble each other.
+        look = first if index == 0 else _related(first, liver_hu, rng)
+        ground = label == LIVER.value
+        if look.radius_mm < VESSEL_SPARING_RADIUS_MM:
+            ground &= ~vessels
+        if look.radius_mm > SMALLEST_AT_SURFACE_MM and rng.random() < AT_SURFACE:
+            at_surface, _ = surface(start, label, image)
+            if at_surface.any():
+                # It displaces the fat beside it, not the wall of the body or an organ.
+                fat = (label == 0) & (image > FAT_HU[0]) & (image < FAT_HU[1])
+                positions = np.flatnonzero(at_surface)
+                ground |= fat & ndimage.binary_dilation(ground, iterations=BULGE_VOXELS)
+        centre = np.array(np.unravel_index(positions[rng.integers(positions.size)], label.shape))
+        box = box_around(label.shape, centre, (look.radius_mm * 1.9 + 4) / spacing_mm)
+        _grow(image[box], label[box], ground[box], centre - [s.start for s in box], look, spacing_mm, rng)
+        start &= label == LIVER.value
+    return image, label
+
+
+def _related(first: TumorAppearance, liver_hu: float, rng: np.random.Generator) -> TumorAppearance:
+    other = random_appearance(rng, liver_hu, largest_mm=max(first.radius_mm, 4.0))
+    if rng.random() < 0.25:
+        return other
+    return replace(
+        other,
+        contrast_hu=first.contrast_hu * float(rng.uniform(0.75, 1.2)),
+        texture_hu=first.texture_hu,
+        rim_hu=first.rim_hu if other.radius_mm > 4 else 0.0,
+        core_hu=first.core_hu if other.radius_mm > 7 else 0.0,
+        calcium_hu=first.calcium_hu if other.radius_mm > SMALLEST_CALCIFIED_MM else 0.0,
+    )
+
+
+def _grow(
+    image: np.ndarray, label: np.ndarray, ground: np.ndarray, centre: np.ndarray, look: TumorAppearance,
+    spacing_mm: np.ndarray, rng: np.random.Generator,
+) -> None:  # fmt: skip
+    """Draw one tumour into views of image and label, wherever `ground` lets it grow."""
+    distance = signed_distance_mm(image.shape, centre, look.radius_mm, look.irregularity, spacing_mm, rng)
+    liver = (label == LIVER.value) & ground
+    inside = (distance < 0) & ground
+    if (inside & liver).sum() < 4:
+        return
+    around = liver & (distance > 0) & (distance < 6)
+    base = float(np.median(image[around])) if around.sum() > 20 else float(np.median(image[liver]))
+    if look.mass_effect:
+        image[liver] = _pushed_outward(image, centre, look, spacing_mm)[liver]
+    texture = smooth_noise(image.shape, 1.5 / spacing_mm, rng) * look.texture_hu
+    texture += smooth_noise(image.shape, 5.0 / spacing_mm, rng) * look.texture_hu * 0.7
+    level = base + look.contrast_hu + texture
+    if look.core_hu:
+        level += look.core_hu / (1 + np.exp((distance + look.radius_mm * 0.5) / (0.15 * look.radius_mm + 0.5)))
+    if look.rim_hu:
+        width = max(1.2, 0.12 * look.radius_mm)
+        level += look.rim_hu * np.exp(-(((distance + width) / width) ** 2))
+    if look.calcium_hu:
+        clumps = smooth_noise(image.shape, 0.25 * look.radius_mm / spacing_mm, rng) - float(rng.uniform(1.2, 2.0))
+        level += look.calcium_hu / (1 + np.exp(np.clip(-6 * clumps, -30, 30)))
+    blend(image, ground, distance, level, look.edge_mm)
+    label[inside] = TUMOR.value
+
+
+def _pushed_outward(
+    image: np.ndarray, centre: np.ndarray, look: TumorAppearance, spacing_mm: np.ndarray
+) -> np.ndarray:
+    """Return the image with the tissue around a growing tumour displaced, up to twice its radius away."""
+    axes = np.meshgrid(*[np.arange(n, dtype=np.float32) for n in image.shape], indexing="ij")
+    offsets = np.stack([axis - c for axis, c in zip(axes, centre, strict=True)])
+    away_mm = np.sqrt(((offsets * spacing_mm.reshape(3, 1, 1, 1)) ** 2).sum(0))
+    closeness = np.clip(1 - away_mm / (2 * look.radius_mm), 0, 1)
+    origin = offsets * (1 - look.mass_effect * closeness**2) + np.reshape(centre, (3, 1, 1, 1))
+    displaced: np.ndarray = ndimage.map_coordinates(image, origin, order=1, mode="nearest")
+    return displaced

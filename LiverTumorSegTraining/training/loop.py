@@ -1,0 +1,321 @@
+"""The training loop, to be read from top to bottom."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from LiverTumorSegLib.errors import CancelledError, InputError, LiverTumorSegError
+from LiverTumorSegLib.model.bundle import Bundle, load_bundle
+from LiverTumorSegLib.model.tiles import cpu_has_bfloat16
+from torch import Tensor, nn
+
+from LiverTumorSegTraining.recipe.config import Config
+from LiverTumorSegTraining.samples.monai_augmentation import MonaiAugmentation
+from LiverTumorSegTraining.samples.prefetch import Prefetch
+from LiverTumorSegTraining.samples.sampling import Batch, PatchSampler
+from LiverTumorSegTraining.training.averaging import WeightAverage
+from LiverTumorSegTraining.training.before_after import write_before_after
+from LiverTumorSegTraining.training.distributed import Processes
+from LiverTumorSegTraining.training.losses import SegmentationLoss, automatic_class_weights
+from LiverTumorSegTraining.training.model import bundle_of, network_of
+from LiverTumorSegTraining.training.overlays import draw_overlay
+from LiverTumorSegTraining.training.progress import TrainingProgress
+from LiverTumorSegTraining.training.run_files import (
+    BEST,
+    CHECKPOINT,
+    RESOLVED,
+    forget_metrics_after,
+    read_checkpoint,
+    write_checkpoint,
+)
+from LiverTumorSegTraining.training.schedule import learning_rate
+from LiverTumorSegTraining.training.stop_request import StopRequest
+from LiverTumorSegTraining.training.training_data import TrainingData, load_training_data
+from LiverTumorSegTraining.training.validation import Figures, Segmented, score, validate
+from LiverTumorSegTraining.training.warm_start import freeze, warm_start
+
+BAD_STEPS_IN_A_ROW = 3
+SMALLEST_BFLOAT16_GRID = 2
+
+
+class Trainer:
+    """Trains one network after a recipe.
+
+    Parameters
+    ----------
+    config : Config
+        The recipe.
+    root : Path
+        The data set.
+    run : Path
+        Folder for checkpoint, metrics and the resolved recipe; made when absent.
+    resume : bool
+        Go on from the checkpoint of `run`.
+    max_minutes : float or None
+        Stop then, with a usable model; the learning rate reaches its end at that moment.
+    data : TrainingData, optional
+        Already prepared cases, instead of those of `root`.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        root: Path,
+        run: Path,
+        resume: bool = False,
+        max_minutes: float | None = None,
+        data: TrainingData | None = None,
+    ) -> None:
+        self.config, self.run, self.max_minutes = config, Path(run), max_minutes
+        self.processes = Processes(config)
+        self.device = self.processes.device
+        self.run.mkdir(parents=True, exist_ok=True)
+        self.data = data if data is not None else load_training_data(Path(root), config, self.run, self.processes)
+        self.sampler = PatchSampler(self.data.training, config, self.data.mixed)
+        self.augment = MonaiAugmentation(config.augmentation, config.run.seed)
+        self.network = self._new_network()
+        self.average = WeightAverage(self.network, config.optimiser.ema)
+        self.parallel = self.processes.wrap(self.network)
+        self.mixed_precision = config.run.amp == "auto" and bfloat16_is_fast(self.device, config)
+        self.optimiser = self._new_optimiser()
+        self.loss = SegmentationLoss(config.loss, self._class_weights(), self.processes.add_up)
+        self.step, self.minutes = 0, 0.0
+        self.bad_steps = 0
+        self.bad_cases: list[list[str]] = []
+        self.best_score, self.validations_without_gain, self.validated_step = -math.inf, 0, -1
+        self.recent_losses: list[float] = []
+        self.on_validation: Callable[[int, float], None] = lambda step, score: None
+        if resume:
+            self._load_checkpoint()
+        if self.processes.first:
+            content = json.loads(config.model_dump_json())
+            (self.run / RESOLVED).write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+
+    def train(self) -> None:
+        """Train to the end of the recipe, the time limit, early stopping or Ctrl-C; the checkpoint is then whole.
+
+        Raises
+        ------
+        CancelledError
+            After Ctrl-C or SIGTERM, when all is saved.
+        LiverTumorSegError
+            When the loss was not finite several steps in a row.
+        """
+        settings = self.config.run
+        started, minutes_before = time.monotonic(), self.minutes
+        saved = validated = started
+        with (
+            StopRequest() as stop,
+            Prefetch(self._sample, self.step, self.config.optimiser.steps, settings.workers) as batches,
+            TrainingProgress(
+                self.run,
+                self.config.optimiser.steps,
+                settings.log_every,
+                settings.tensorboard,
+                not self.processes.first,
+            ) as progress,
+        ):
+            progress.losses = self.recent_losses
+            if settings.validate_before and self.step == 0:
+                self._validate(progress)
+            stopped = self._agree_on_time(minutes_before, started, stop)
+            while self.step < self.config.optimiser.steps and self._done() < 1 and not stopped and not self._no_gain():
+                rate = learning_rate(self.config.optimiser, self._done())
+                loss = self._one_step(batches.next(), rate)
+                self.step += 1
+                stopped = self._agree_on_time(minutes_before, started, stop)
+                progress.step(self.step, self.minutes, loss, rate)
+                now = time.monotonic()
+                if now - saved > settings.checkpoint_minutes * 60:
+                    self.save_checkpoint()
+                    saved = time.monotonic()
+                (validation_due,) = self.processes.agree(now - validated > settings.validation_minutes * 60)
+                if self.data.validation and validation_due:
+                    self._validate(progress)
+                    validated = time.monotonic()
+            self.save_checkpoint()
+            # A person who pressed Ctrl-C does not wait for a validation.
+            if not stopped:
+                if self.validated_step < self.step:
+                    self._validate(progress)
+                if settings.validate_before and self.processes.first:
+                    write_before_after(self.run)
+            progress.say(self._last_words(stopped))
+        self.processes.leave()
+        if stopped:
+            raise CancelledError(
+                f"Stopped after step {self.step}; the model of {self.run} is whole, go on with --resume."
+            )
+
+    def bundle(self) -> Bundle:
+        """Return the averaged network as a bundle in memory."""
+        return bundle_of(self.config, self.average.state)
+
+    def save_checkpoint(self, name: str = CHECKPOINT) -> None:
+        """Write the checkpoint whole or not at all; the one before it is kept."""
+        if self.processes.first:
+            write_checkpoint(self.run / name, self._state(), keep_previous=name == CHECKPOINT)
+
+    def _sample(self, step: int) -> list[Batch]:
+        """Return this process's share of the batches of a step."""
+        parts = range(self.config.optimiser.accumulate)
+        return [self.sampler.batch(step, part, self.processes.rank, self.processes.world) for part in parts]
+
+    def _one_step(self, batches: list[Batch], rate: float) -> float:
+        """Take one optimiser step and return its loss; a step that is not finite is skipped and counted."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        # Dropout repeats after a resume.
+        torch.manual_seed(self.config.run.seed * 1_000_003 + self.step)
+        self.optimiser.zero_grad(set_to_none=True)
+        total = 0.0
+        for part, batch in enumerate(batches):
+            loss = self._loss_of(batch, part)
+            # The processes' gradients are averaged, but belong to parts of one loss: the sum is wanted.
+            (loss * (self.processes.world / len(batches))).backward()
+            total += float(loss.detach()) / len(batches)
+        trained = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+        norm = nn.utils.clip_grad_norm_(trained, self.config.optimiser.gradient_clip)
+        if not (math.isfinite(total) and bool(torch.isfinite(norm))):
+            self._count_bad_step(batches)
+            return math.nan
+        self.bad_cases.clear()
+        self.optimiser.step()
+        self.average.update(self.network, self.step)
+        return total
+
+    def _loss_of(self, batch: Batch, part: int) -> Tensor:
+        image = batch.image.to(self.device, non_blocking=True)
+        first = part * self.config.sampling.batch_size + self.processes.rank
+        places = [first + number * self.processes.world for number in range(len(image))]
+        image = self.augment(image, self.step, places)
+        if image.ndim == 5:
+            image = image.to(memory_format=torch.channels_last_3d)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed_precision):
+            logits = self.parallel.train()(image)
+        return self.loss(logits, batch.label.to(self.device, non_blocking=True))
+
+    def _count_bad_step(self, batches: list[Batch]) -> None:
+        self.bad_steps += 1
+        self.bad_cases.append(sorted({name for batch in batches for name in batch.cases}))
+        if len(self.bad_cases) >= BAD_STEPS_IN_A_ROW:
+            names = sorted({name for cases in self.bad_cases for name in cases})
+            raise LiverTumorSegError(
+                f"The loss was not finite {BAD_STEPS_IN_A_ROW} steps in a row, on {', '.join(names)}: check these "
+                "cases with verify_dataset, or lower optimiser.learning_rate."
+            )
+
+    def _validate(self, progress: TrainingProgress) -> None:
+        self.validated_step = self.step
+        if self.data.validation and self.processes.first:
+            figures: Figures = validate(self.bundle(), self.data.validation, self.config, self.device, self._show)
+            progress.validation(self.step, figures)
+            self.validations_without_gain += 1
+            if score(figures) > self.best_score:
+                self.best_score, self.validations_without_gain = score(figures), 0
+                if self.step:
+                    self.save_checkpoint(BEST)
+            self.on_validation(self.step, score(figures))
+        (without_gain,) = self.processes.agree(self.validations_without_gain)
+        self.validations_without_gain = int(without_gain)
+
+    def _show(self, segmented: Segmented) -> None:
+        if self.config.run.overlays:
+            draw_overlay(segmented, self.config.data.labels, self.config.preparation.window_hu, self.run)
+
+    def _no_gain(self) -> bool:
+        patience = self.config.run.early_stopping
+        return bool(patience) and self.validations_without_gain >= patience
+
+    def _agree_on_time(self, minutes_before: float, started: float, stop: StopRequest) -> bool:
+        """Set the minutes trained, the same in every process, and return whether somebody asked to stop."""
+        minutes = minutes_before + (time.monotonic() - started) / 60
+        self.minutes, requested = self.processes.agree(minutes, float(stop.requested))
+        return bool(requested)
+
+    def _done(self) -> float:
+        """Return the part of the run behind us, 0..1: by steps or by time, whichever is further."""
+        by_time = self.minutes / self.max_minutes if self.max_minutes else 0.0
+        return max(self.step / self.config.optimiser.steps, by_time)
+
+    def _last_words(self, stopped: bool) -> str:
+        why = "Stopped" if stopped else "Early stopping" if self._no_gain() else "Finished"
+        bad = f", {self.bad_steps} steps skipped because they were not finite" if self.bad_steps else ""
+        return f"{why} after step {self.step}, {self.minutes:.1f} minutes{bad}. The run is in {self.run}."
+
+    def _new_network(self) -> nn.Module:
+        config = self.config
+        torch.manual_seed(config.run.seed)
+        network = network_of(config)
+        if config.init_from is not None:
+            started = warm_start(network, load_bundle(config.init_from))
+            if self.processes.first:
+                (self.run / "warm_start.txt").write_text(f"{started}\n", encoding="utf-8")
+                print(f"Warm start from {config.init_from}: {started}")  # noqa: T201
+        freeze(network, config.optimiser.freeze)
+        network = self.processes.synchronise_norms(network).to(self.device)
+        return network.to(memory_format=torch.channels_last_3d) if config.network.dims == 3 else network
+
+    def _new_optimiser(self) -> torch.optim.Optimizer:
+        optimiser = self.config.optimiser
+        parameters = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+        if optimiser.kind == "sgd":
+            return torch.optim.SGD(
+                parameters, optimiser.learning_rate, 0.99, weight_decay=optimiser.weight_decay, nesterov=True
+            )
+        return torch.optim.AdamW(parameters, optimiser.learning_rate, weight_decay=optimiser.weight_decay)
+
+    def _class_weights(self) -> list[float] | None:
+        if self.config.loss.class_weights != "auto":
+            return None
+        return automatic_class_weights([prepared.label for prepared in self.data.training], self.config.classes)
+
+    def _state(self) -> dict[str, Any]:
+        # Samples and dropout follow from seed and step alone, so no generator state is needed.
+        return {
+            "network": self.network.state_dict(),
+            "average": self.average.state,
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+            "minutes": self.minutes,
+            "bad_steps": self.bad_steps,
+            "best_score": self.best_score,
+            "validations_without_gain": self.validations_without_gain,
+            "recent_losses": list(self.recent_losses),
+        }
+
+    def _load_checkpoint(self) -> None:
+        state = read_checkpoint(self.run / CHECKPOINT, self.device)
+        try:
+            self.network.load_state_dict(state["network"])
+            self.optimiser.load_state_dict(state["optimiser"])
+        except (RuntimeError, ValueError) as error:
+            raise InputError(
+                f"The checkpoint of {self.run} belongs to another network or optimiser than the recipe describes: "
+                f"resume with {RESOLVED} of that folder, or start a new run."
+            ) from error
+        self.average.state = state["average"]
+        self.step, self.minutes, self.bad_steps = state["step"], state["minutes"], state["bad_steps"]
+        self.best_score = state.get("best_score", -math.inf)
+        self.validations_without_gain = state.get("validations_without_gain", 0)
+        self.recent_losses = state.get("recent_losses", [])
+        if self.processes.first:
+            forget_metrics_after(self.run, self.step)
+
+
+def bfloat16_is_fast(device: torch.device, config: Config) -> bool:
+    """Return whether bfloat16 runs in hardware there, and is right for the recipe's network."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    # oneDNN's weight gradient of a bfloat16 convolution over a grid of 2 x 2 x 2 is garbage, often NaN (torch 2.13).
+    stride = 2 ** (len(config.network.features) - 1 + (config.network.stem == "half"))
+    coarsest = min(-(-length // stride) for length in config.sampling.patch_size)
+    supported = device.type == "cpu" and cpu_has_bfloat16()
+    return supported and coarsest > SMALLEST_BFLOAT16_GRID

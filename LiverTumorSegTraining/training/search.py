@@ -1,0 +1,133 @@
+"""Hyper-parameter search with Optuna: resumable, pruned, shared by as many machines as reach the study's storage."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from LiverTumorSegLib.errors import UsageError
+
+from LiverTumorSegTraining.recipe.config import Config, parse_config
+from LiverTumorSegTraining.recipe.config_errors import nearest_key, recipe_keys
+from LiverTumorSegTraining.training.loop import Trainer
+
+STUDY_FILE, BEST_RECIPE, SUMMARY = "study.db", "best.yaml", "search.json"
+
+
+def search(
+    config: Config, root: Path, run: Path, trials: int, storage: str | None = None, max_minutes: float | None = None
+) -> dict[str, Any]:
+    """Run trials until the study holds `trials` finished ones; return and write the summary.
+
+    Parameters
+    ----------
+    config, root, run : Config, Path, Path
+        As for `Trainer`; `config.search.space` is searched. Each trial trains in RUN/trial_N.
+    trials : int
+        Finished (also pruned) trials of the study, those of earlier runs and other machines included.
+    storage : str or None
+        Optuna storage URL; an SQLite file in `run` when None.
+    max_minutes : float or None
+        For each trial.
+
+    Returns
+    -------
+    dict
+        "best": {key: value}, "score", and "trials".
+
+    Raises
+    ------
+    UsageError
+        If the space names an unknown key or a wrong range, or no patient is held out.
+    """
+    import optuna
+    from optuna.study import MaxTrialsCallback
+    from optuna.trial import TrialState
+
+    data = config.data
+    if not (data.validation or data.validation_fraction or data.folds > 1):
+        raise UsageError("A search needs held-out patients: set data.validation or data.validation_fraction.")
+    check_space(config)
+    run = Path(run)
+    run.mkdir(parents=True, exist_ok=True)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(
+        storage=storage or f"sqlite:///{run.resolve() / STUDY_FILE}",
+        study_name=config.id,
+        direction="maximize",
+        load_if_exists=True,
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=3),
+    )
+    # Machines that share a study must not all propose the same; a single machine repeats itself exactly.
+    study.sampler = optuna.samplers.TPESampler(seed=config.run.seed + len(study.trials))
+    finished = (TrialState.COMPLETE, TrialState.PRUNED)
+
+    def objective(trial: Any) -> float:
+        chosen = {key: suggest(trial, key, entry) for key, entry in config.search.space.items()}
+        recipe = with_values(config, chosen, run)
+        trainer = Trainer(recipe, root, run / f"trial_{trial.number}", False, max_minutes)
+
+        def report(step: int, score: float) -> None:
+            trial.report(score, step)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+
+        trainer.on_validation = report
+        trainer.train()
+        return trainer.best_score
+
+    if len(study.get_trials(states=finished)) < trials:
+        study.optimize(objective, callbacks=[MaxTrialsCallback(trials, states=finished)])
+    summary = {
+        "best": study.best_params,
+        "score": study.best_value,
+        "trials": [
+            {"number": t.number, "state": t.state.name, "score": t.value, "values": t.params}
+            for t in study.get_trials()
+        ],
+    }
+    (run / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    best = json.loads(with_values(config, study.best_params, run).model_dump_json())
+    (run / BEST_RECIPE).write_text(yaml.safe_dump(best, sort_keys=False), encoding="utf-8")
+    return summary
+
+
+def check_space(config: Config) -> None:
+    """Refuse a search space with an unknown key or without choice."""
+    keys = recipe_keys(Config)
+    for key, entry in config.search.space.items():
+        if key not in keys:
+            near = nearest_key(key, Config)
+            raise UsageError(f"search.space: there is no key {key}" + (f"; did you mean {near}?" if near else "."))
+        if not entry or (_is_range(entry) and entry[0] >= entry[1]):
+            raise UsageError(f"search.space: {key} is {entry}; give [low, high, log or linear] or a list of choices.")
+
+
+def _is_range(entry: Sequence[Any]) -> bool:
+    return len(entry) == 3 and entry[2] in ("log", "linear")
+
+
+def suggest(trial: Any, key: str, entry: Sequence[Any]) -> Any:
+    """Return the trial's value of a key: from a range, whole where both ends are whole, or from choices."""
+    if not _is_range(entry):
+        return trial.suggest_categorical(key, list(entry))
+    low, high, scale = entry
+    if isinstance(low, int) and isinstance(high, int):
+        return trial.suggest_int(key, low, high, log=scale == "log")
+    return trial.suggest_float(key, float(low), float(high), log=scale == "log")
+
+
+def with_values(config: Config, values: dict[str, Any], run: Path) -> Config:
+    """Return the recipe with other values; all trials share the prepared cases beside the run."""
+    content = json.loads(config.model_dump_json())
+    content["preparation"]["cache"] = str(config.preparation.cache or run.resolve().parent / "prepared")
+    for key, value in values.items():
+        *sections, name = key.split(".")
+        target = content
+        for section in sections:
+            target = target[section]
+        target[name] = value
+    return parse_config(content, "search")

@@ -1,0 +1,80 @@
+"""From a data set to prepared training and validation cases: found, verified, split, prepared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from LiverTumorSegLib.errors import InputError
+from LiverTumorSegLib.labels import TUMOR
+
+from LiverTumorSegTraining.data.case import Case
+from LiverTumorSegTraining.data.dataset import find_cases, list_cases, split
+from LiverTumorSegTraining.data.preparation import PreparedCase, cache_of, prepare
+from LiverTumorSegTraining.data.reading import as_classes, read_label
+from LiverTumorSegTraining.data.verify import refuse_or_exclude, verify_cases
+from LiverTumorSegTraining.recipe.config import Config
+from LiverTumorSegTraining.training.distributed import Processes
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Prepared cases: to train on, held out, and mixed in from the second data set."""
+
+    training: list[PreparedCase]
+    validation: list[PreparedCase]
+    mixed: list[PreparedCase]
+
+
+def load_training_data(root: Path, config: Config, run: Path, processes: Processes) -> TrainingData:
+    """Return the cases of a recipe.
+
+    Raises
+    ------
+    InputError
+        If a case is wrong and `data.exclude_bad` is not set; the message names all of them.
+    """
+    cache = cache_of(config, run)
+
+    def tell(sentence: str) -> None:
+        if processes.first:
+            print(sentence, flush=True)  # noqa: T201
+
+    def prepared() -> TrainingData:
+        cases = sound_cases(root, config, cache.folder, tell)
+        training, validation = split(cases, config.data, lambda case: tumor_burden_ml(case, config))
+        mixed = []
+        if config.data.mix is not None:
+            held_out = {case.patient for case in validation}
+            others = sound_cases(config.data.mix, config, cache.folder, tell)
+            mixed = [case for case in others if case.patient not in held_out]
+            if not mixed:
+                raise InputError(f"data.mix {config.data.mix} holds only patients that are held out for validation.")
+        return TrainingData(
+            *([prepare(case, config, cache) for case in part] for part in (training, validation, mixed))
+        )
+
+    # The first process fills the cache, the others then read it.
+    data = prepared() if processes.first else None
+    processes.wait()
+    return data if data is not None else prepared()
+
+
+def sound_cases(root: Path, config: Config, cache: Path, tell: Callable[[str], None]) -> list[Case]:
+    """Return the usable cases of a data set after verification."""
+    cases = find_cases(root, config.data, tell)
+    report = verify_cases(list_cases(root, config.data), config.data, cache, config.task == "localiser")
+    return refuse_or_exclude(cases, report, config.data, tell)
+
+
+def tumor_burden_ml(case: Case, config: Config) -> float:
+    """Return the tumour volume of a case (of all classes, if the task is not the liver)."""
+    label = read_label(case, config.data)
+    classes = as_classes(sitk.GetArrayFromImage(sitk.Cast(label, sitk.sitkUInt8)), config.data)
+    present = classes == TUMOR.value
+    if config.task == "other":
+        present = (classes > 0) & (classes <= len(config.data.labels))
+    return float(present.sum()) * float(np.prod(label.GetSpacing())) / 1000

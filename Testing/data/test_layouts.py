@@ -1,0 +1,117 @@
+"""Every layout is recognised and read; splits never part a patient."""
+
+import pytest
+import SimpleITK as sitk
+from LiverTumorSegLib.errors import InputError
+
+from LiverTumorSegTraining.data.case import Case
+from LiverTumorSegTraining.data.dataset import find_cases, fold_patients, list_cases, split
+from LiverTumorSegTraining.data.preparation import prepare
+from LiverTumorSegTraining.data.reading import read_channels, read_label
+from LiverTumorSegTraining.recipe.config import DataConfig
+
+
+@pytest.mark.parametrize("layout", ["pairs", "msd", "lits", "nnunet", "csv"])
+def test_layouts_of_livers(layout, make, tmp_path, tiny):
+    root = make[layout](tmp_path / layout)
+    cases = find_cases(root, DataConfig())
+    assert len(cases) == 3
+    assert len({case.patient for case in cases}) == 3 or layout in ("pairs", "csv")
+    prepared = prepare(cases[0], tiny())
+    assert prepared.image.shape[1:] == prepared.label.shape
+    assert set(range(3)) <= set(prepared.label.ravel().tolist())
+
+
+def test_brats_folders_and_their_labels(make, tmp_path, tiny):
+    config = tiny("brats_attention_3d")
+    cases = find_cases(make["brats"](tmp_path / "brats"), config.data)
+    assert [path.name[-12:] for path in cases[0].images] == ["flair.nii.gz", "00_t1.nii.gz", "_t1ce.nii.gz"]
+    prepared = prepare(cases[0], config)
+    assert prepared.image.shape[0] == 3
+    assert set(prepared.label.ravel().tolist()) == {0, 1, 2, 3}
+
+
+def test_a_missing_channel_is_a_sentence(make, tmp_path):
+    root = make["brats"](tmp_path / "brats", leave_out="t1")
+    data = DataConfig(channels=["FLAIR", "T1", "T1CE"])
+    with pytest.raises(InputError, match=r"has no T1 image, only FLAIR, T1CE.*--data.channels '\[FLAIR, T1CE\]'"):
+        find_cases(root, data)
+    assert len(find_cases(root, DataConfig(channels=["FLAIR", "T1CE"]))[0].images) == 2
+
+
+def test_channels_in_one_4d_file(make, tmp_path):
+    images, _ = make["brain"](0)
+    path = tmp_path / "case.nii.gz"
+    sitk.WriteImage(sitk.JoinSeries(list(images.values())), str(path))
+    case = Case("case", "case", (path,), None)
+    assert len(read_channels(case, ["FLAIR", "T1", "T1CE"])) == 3
+    with pytest.raises(InputError, match="3D scalar image"):
+        read_channels(case, ["FLAIR", "T1"])
+
+
+def test_corrections_from_slicer(make, tmp_path):
+    from LiverTumorSegLib.labels import LIVER_TUMOR
+    from LiverTumorSegLib.output.segfile import write_segmentation
+
+    image, label = make["scan"](0)
+    sitk.WriteImage(image, str(tmp_path / "a_1.nrrd"))
+    # Slicer writes only the part that the segments fill.
+    part = label[6:40, 4:44, 2:22]
+    write_segmentation(tmp_path / "a_1.seg.nrrd", part, LIVER_TUMOR)
+    (case,) = find_cases(tmp_path, DataConfig())
+    read = sitk.GetArrayFromImage(read_label(case, DataConfig(), image))
+    assert (read == sitk.GetArrayFromImage(label)).all()
+    with pytest.raises(InputError, match="the segments tumor of"):
+        read_label(case, DataConfig(labels=["liver"]), image)
+
+
+def test_no_or_unknown_data_set(tmp_path):
+    with pytest.raises(InputError, match="There is no data set"):
+        list_cases(tmp_path / "nothing", DataConfig())
+    with pytest.raises(InputError, match="no layout that is understood"):
+        list_cases(tmp_path, DataConfig())
+
+
+def test_missing_labels_by_option(make, tmp_path):
+    root = make["pairs"](tmp_path / "p")
+    (root / "case0_portal_label.nii.gz").unlink()
+    told = []
+    assert len(find_cases(root, DataConfig(), told.append)) == 2
+    assert "case0_portal" in told[0]
+    with pytest.raises(InputError, match="case0_portal"):
+        find_cases(root, DataConfig(missing_labels="refuse"))
+    cases = find_cases(root, DataConfig(missing_labels="liver_only", incomplete=["case1_portal"]))
+    assert [case.liver_only for case in cases] == [True, False]
+    with pytest.raises(InputError, match="incomplete names cases"):
+        find_cases(root, DataConfig(incomplete=["nobody"]))
+
+
+def many(count):
+    return [Case(f"p{n}_{k}", f"p{n}", (), None) for n in range(count) for k in range(1 + n % 3)]
+
+
+def test_folds_are_stratified_and_keep_patients_together():
+    cases = many(20)
+    burden = {case.name: float(case.patient[1:]) for case in cases}
+    folds = fold_patients(cases, 5, lambda case: burden[case.name])
+    assert sorted(len(fold) for fold in folds) == [4] * 5
+    assert set.union(*folds) == {case.patient for case in cases}
+    means = [sum(float(patient[1:]) for patient in fold) / 4 for fold in folds]
+    assert max(means) - min(means) <= 5
+    data = DataConfig(folds=5, fold=2)
+    training, validation = split(cases, data, lambda case: burden[case.name])
+    assert {case.patient for case in validation} == folds[2]
+    assert not {case.patient for case in training} & folds[2]
+
+
+def test_named_and_fractional_splits():
+    cases = many(10)
+    assert {case.patient for case in split(cases, DataConfig(validation=["p3"]))[1]} == {"p3"}
+    assert len({case.patient for case in split(cases, DataConfig(validation_fraction=0.3))[1]}) == 3
+    with pytest.raises(InputError, match="does not hold: p77"):
+        split(cases, DataConfig(validation=["p77"]))
+
+
+def test_folds_of_the_data_set_itself(make, tmp_path):
+    cases = find_cases(make["csv"](tmp_path / "c"), DataConfig())
+    assert fold_patients(cases, 2) == [{"p0", "p2"}, {"p1"}]

@@ -1,0 +1,140 @@
+"""Prepared cases: what inference would see, kept once, read by all."""
+
+import multiprocessing
+import time
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from LiverTumorSegLib.errors import InputError
+from LiverTumorSegLib.grid import Grid, canonical_grid
+from LiverTumorSegLib.model.normalisation import normalise
+from LiverTumorSegLib.pipeline.preprocess import resample
+
+from LiverTumorSegTraining.data.case import Case
+from LiverTumorSegTraining.data.dataset import find_cases
+from LiverTumorSegTraining.data.preparation import ANY_FOREGROUND, cache_of, intensity_of, prepare
+from LiverTumorSegTraining.data.preparation_cache import Arrays, PreparationCache
+
+
+def first_case(pairs, config):
+    return find_cases(pairs, config.data)[0]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"preparation__normalisation": "zscore"},
+        {"preparation__normalisation": "zscore", "preparation__mean": 40.0, "preparation__sd": 70.0},
+        {"preparation__denoise": "median"},
+        {
+            "preparation__window_hu": None,
+            "preparation__clip_percentiles": [1, 99],
+            "preparation__normalisation": "zscore",
+            "synthetic__probability": 0,
+            "synthetic__distractor_probability": 0,
+        },
+    ],
+)
+def test_prepared_values_are_those_of_inference(pairs, tiny, changes):
+    config = tiny(**changes)
+    case = first_case(pairs, config)
+    prepared = prepare(case, config)
+    image = sitk.ReadImage(str(case.images[0]))
+    grid = canonical_grid(Grid.of(image), config.preparation.spacing_mm)
+    as_inferred = normalise(sitk.GetArrayFromImage(resample(image, grid)), intensity_of(config))
+    as_trained = normalise(prepared.image[0], prepared.intensities(config)[0])
+    # The median of whole numbers is rounded once more in between.
+    np.testing.assert_allclose(as_trained, as_inferred, atol=2e-3)
+
+
+def test_orientation_is_made_canonical(make, tiny, tmp_path):
+    # At the scan's own spacing, where no voxel lies half-way between two.
+    config = tiny(preparation__spacing_mm=[4, 4, 3])
+    image, label = make["scan"](3)
+    prepared = []
+    for name, turn in (("a", False), ("b", True)):
+        for suffix, volume in (("", image), ("_label", label)):
+            turned = sitk.Flip(sitk.PermuteAxes(volume, [2, 0, 1]), [True, False, True]) if turn else volume
+            sitk.WriteImage(turned, str(tmp_path / f"{name}{suffix}.nrrd"))
+        case = Case(name, name, (tmp_path / f"{name}.nrrd",), tmp_path / f"{name}_label.nrrd")
+        prepared.append(prepare(case, config))
+    assert (prepared[0].label == prepared[1].label).all()
+    assert (prepared[0].image == prepared[1].image).all()
+
+
+def test_resize_and_crop(pairs, tiny):
+    config = tiny("unet_3d_128")
+    prepared = prepare(first_case(pairs, config), config)
+    assert prepared.label.shape == (32, 32, 32)
+    cropped = prepare(first_case(pairs, config), tiny("unet_3d_128", preparation__crop="liver"))
+    assert (cropped.label == 1).mean() > 2 * (prepared.label == 1).mean()
+
+
+def test_wrong_labels_and_grids_are_refused(make, tiny, tmp_path):
+    image, label = make["scan"](0)
+    sitk.WriteImage(image, str(tmp_path / "a.nrrd"))
+    sitk.WriteImage(label + 5 * sitk.Cast(label == 2, sitk.sitkUInt8), str(tmp_path / "b.nrrd"))
+    with pytest.raises(InputError, match=r"label values \[7\] have no name"):
+        prepare(Case("a", "a", (tmp_path / "a.nrrd",), tmp_path / "b.nrrd"), tiny())
+    label.SetOrigin((0, 0, 0))
+    sitk.WriteImage(label, str(tmp_path / "b.nrrd"))
+    with pytest.raises(InputError, match="same grid"):
+        prepare(Case("a", "a", (tmp_path / "a.nrrd",), tmp_path / "b.nrrd"), tiny())
+
+
+def test_liver_only_cases_hold_any_foreground(pairs, tiny):
+    config = tiny()
+    case = first_case(pairs, config)
+    labels = prepare(Case(case.name, case.patient, case.images, case.label, True), config).label
+    assert set(np.unique(labels).tolist()) <= {0, ANY_FOREGROUND, 255}
+
+
+def test_the_cache_keeps_what_was_prepared(pairs, tiny, tmp_path, monkeypatch):
+    config = tiny()
+    case, cache = first_case(pairs, config), cache_of(config, tmp_path / "run")
+    assert cache.folder == tmp_path / "prepared"
+    first = prepare(case, config, cache)
+    direct = prepare(case, config)
+
+    def never(*arguments):
+        raise AssertionError("prepared a second time")
+
+    monkeypatch.setattr("LiverTumorSegTraining.data.preparation._arrays", never)
+    again = prepare(case, config, cache)
+    for one in (first, again):
+        assert isinstance(one.image, np.memmap)
+        assert (one.image == direct.image).all()
+        assert (one.label == direct.label).all()
+        assert all((a == b).all() for a, b in zip(one.lesion_centres, direct.lesion_centres, strict=True))
+        assert one.statistics == direct.statistics
+    # Another option, another entry; what only scales values does not prepare anew.
+    prepare(case, tiny(preparation__mean=1.0, preparation__sd=2.0, preparation__normalisation="zscore"), cache)
+    with pytest.raises(AssertionError, match="second time"):
+        prepare(case, tiny(preparation__spacing_mm=[5, 5, 5]), cache)
+
+
+def _fill(folder):
+    def make():
+        time.sleep(0.2)
+        return Arrays(np.arange(1000).reshape(1, 10, 10, 10), np.zeros((10, 10, 10), np.uint8), {"a": np.ones(3)})
+
+    assert PreparationCache(folder).get("key", make).image.sum() == 499500
+
+
+def test_two_runs_share_the_cache(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    runs = [context.Process(target=_fill, args=(tmp_path,)) for _ in range(2)]
+    for run in runs:
+        run.start()
+    for run in runs:
+        run.join()
+    assert [run.exitcode for run in runs] == [0, 0]
+    assert [path.name for path in tmp_path.iterdir()] == ["key"]
+
+
+def test_a_damaged_entry_is_made_again(tmp_path):
+    _fill(tmp_path)
+    (tmp_path / "key" / "image.npy").write_bytes(b"cut")
+    _fill(tmp_path)

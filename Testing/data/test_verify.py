@@ -1,0 +1,148 @@
+"""Every planted fault is found in one pass; training on such a set refuses, or leaves the bad cases out."""
+
+import json
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from LiverTumorSegLib.errors import InputError
+
+from LiverTumorSegTraining.data.case import Case
+from LiverTumorSegTraining.data.dataset import list_cases
+from LiverTumorSegTraining.data.verify import CODES, main, verify_cases
+from LiverTumorSegTraining.recipe.config import DataConfig
+from LiverTumorSegTraining.training.distributed import Processes
+from LiverTumorSegTraining.training.training_data import load_training_data
+
+
+def changed(image, function):
+    array = function(sitk.GetArrayFromImage(image))
+    other = sitk.GetImageFromArray(array)
+    if other.GetSize() == image.GetSize():
+        other.CopyInformation(image)
+    else:
+        other.SetSpacing(image.GetSpacing()[: other.GetDimension()])
+    return other
+
+
+def moved(image, origin=None, spacing=None):
+    other = sitk.Image(image)
+    if origin:
+        other.SetOrigin(origin)
+    if spacing:
+        other.SetSpacing(spacing)
+    return other
+
+
+def value_at_middle(value, dtype=np.float32):
+    def change(array):
+        array = array.astype(dtype)
+        array[tuple(n // 2 for n in array.shape)] = value
+        return array
+
+    return change
+
+
+FAULTS = {
+    "nan": ("not_finite", lambda i, s: (changed(i, value_at_middle(np.nan)), s)),
+    "constant": ("constant", lambda i, s: (changed(i, lambda a: a * 0), s)),
+    "shifted": ("label_geometry", lambda i, s: (i, moved(s, origin=(0, 0, 0)))),
+    "spacing": ("label_geometry", lambda i, s: (i, moved(s, spacing=(4, 4, 3.01)))),
+    "size": ("label_size", lambda i, s: (i, s[:-1])),
+    "value5": ("label_values", lambda i, s: (i, changed(s, value_at_middle(5, np.uint8)))),
+    "value1.7": ("label_values", lambda i, s: (i, changed(s, value_at_middle(1.7)))),
+    "empty": ("no_annotation", lambda i, s: (i, s * 0)),
+    "fine": ("spacing", lambda i, s: (moved(i, spacing=(0.01, 0.01, 3)), moved(s, spacing=(0.01, 0.01, 3)))),
+    "flat": ("few_slices", lambda i, s: (i[:, :, 10:14], s[:, :, 10:14])),
+    "mirrored": ("label_in_air", lambda i, s: (i, changed(s, lambda a: np.roll(a, (16, 22), (1, 2))))),
+    "rgb": ("not_3d", lambda i, s: (sitk.Compose([i, i, i]), s)),
+}
+
+
+@pytest.fixture(scope="module")
+def faulty(make, tmp_path_factory):
+    """A data set with one fault of each kind and two sound cases."""
+    root = make["pairs"](tmp_path_factory.mktemp("faulty"), 2)
+    for number, (name, (_, plant)) in enumerate(FAULTS.items(), 10):
+        image, label = plant(*make["scan"](number))
+        sitk.WriteImage(image, str(root / f"{name}.nii.gz"))
+        sitk.WriteImage(label, str(root / f"{name}_label.nii.gz"))
+    image, label = make["scan"](50)
+    for name in ("twin", "patient9_a", "patient9_b", "broken", "halflabel", "lonely"):
+        sitk.WriteImage(
+            image if "twin" in name or "9" in name else make["scan"](60 + len(name))[0], str(root / f"{name}.nii.gz")
+        )
+        if name != "lonely":
+            sitk.WriteImage(label, str(root / f"{name}_label.nii.gz"))
+    (root / "imageless_label.nii.gz").write_bytes((root / "case0_portal_label.nii.gz").read_bytes())
+    for name in ("broken.nii.gz", "halflabel_label.nii.gz"):
+        payload = (root / name).read_bytes()
+        (root / name).write_bytes(payload[: len(payload) // 2])
+    return root
+
+
+EXPECTED = {name: code for name, (code, _) in FAULTS.items()} | {
+    "patient9_b": "duplicate",
+    "twin": "leak",
+    "broken": "unreadable_image",
+    "halflabel": "unreadable_label",
+    "lonely": "no_annotation",
+    "imageless": "missing_image",
+}
+
+
+def test_every_planted_fault_is_found_in_one_pass(faulty, tmp_path, capsys):
+    assert main([str(faulty), "--json", str(tmp_path / "found.json")]) == 3
+    found = json.loads((tmp_path / "found.json").read_text())
+    pairs = {(problem["case"], problem["code"]) for problem in found["problems"]}
+    assert {(case, code) for case, code in EXPECTED.items()} <= pairs
+    assert not {case for case, _ in pairs} & {"case0_portal", "case1_portal", "patient9_a"}
+    assert len({code for _, code in pairs}) >= 12
+    assert {code for _, code in pairs} <= set(CODES)
+    assert "problems in" in capsys.readouterr().out
+
+
+def test_channels_on_different_grids(make, tmp_path):
+    root = make["brats"](tmp_path / "b", 2)
+    path = root / "BraTS20_Training_000" / "BraTS20_Training_000_t1.nii.gz"
+    sitk.WriteImage(moved(sitk.ReadImage(str(path)), origin=(1, 2, 3)), str(path))
+    data = DataConfig(channels=["FLAIR", "T1", "T1CE"], labels=["a", "b", "c"], label_map={4: 3})
+    assert [p.code for p in verify_cases(list_cases(root, data), data)] == ["channel_geometry"]
+
+
+def test_lost_spacing_of_a_scanner_plane(make, tmp_path):
+    image = make["image"](
+        np.random.default_rng(0).integers(-1000, 200, (9, 512, 512)).astype(np.int16), (1.0, 1.0, 1.0)
+    )
+    label = make["image"](np.ones((9, 512, 512), np.uint8), (1.0, 1.0, 1.0))
+    sitk.WriteImage(image, str(tmp_path / "a.nii"))
+    sitk.WriteImage(label, str(tmp_path / "a_label.nii"))
+    problems = verify_cases(
+        [Case("a", "a", (tmp_path / "a.nii",), tmp_path / "a_label.nii")], DataConfig(channels=["MR"])
+    )
+    assert [problem.code for problem in problems] == ["spacing"]
+
+
+def test_training_refuses_or_leaves_out(faulty, tiny, tmp_path, capsys):
+    config = tiny()
+    with pytest.raises(InputError) as error:
+        load_training_data(faulty, config, tmp_path / "run", Processes(config))
+    assert all(f"{case}: " in str(error.value) for case, code in EXPECTED.items() if code != "no_annotation")
+    config = tiny(data__exclude_bad=True, data__validation_fraction=0.4)
+    data = load_training_data(faulty, config, tmp_path / "run", Processes(config))
+    names = {prepared.case.name for prepared in (*data.training, *data.validation)}
+    assert names == {"case0_portal", "case1_portal", "patient9_a"}
+    assert "Left out because of problems" in capsys.readouterr().out
+
+
+def test_a_sound_set_passes_and_is_remembered(pairs, tmp_path, monkeypatch, capsys):
+    assert main([str(pairs)]) == 0
+    assert "no problem found" in capsys.readouterr().out
+    cases = list_cases(pairs, DataConfig())
+    assert verify_cases(cases, DataConfig(), tmp_path) == []
+
+    def never(*arguments):
+        raise AssertionError("an unchanged case was read again")
+
+    monkeypatch.setattr("LiverTumorSegTraining.data.verify.case_facts", never)
+    assert verify_cases(cases, DataConfig(), tmp_path) == []
