@@ -26,6 +26,8 @@ class ChildRun:
     ----------
     wall_s : float
         From start to end of the process, so with the start of Python and its imports.
+    cpu_s : float
+        Processor time of the process, which other jobs on the machine disturb less.
     peak_rss_mb : float
         Most memory the process held, MiB.
     lines : tuple of (float, str)
@@ -33,11 +35,12 @@ class ChildRun:
     """
 
     wall_s: float
+    cpu_s: float
     peak_rss_mb: float
     lines: tuple[tuple[float, str], ...]
 
 
-def run_child(arguments: Sequence[str], *, threads: int) -> ChildRun:
+def run_child(arguments: Sequence[str], *, threads: int, python: str = sys.executable) -> ChildRun:
     """Run Python with these arguments and wait for it.
 
     Parameters
@@ -46,6 +49,8 @@ def run_child(arguments: Sequence[str], *, threads: int) -> ChildRun:
         What follows the interpreter; no shell.
     threads : int
         How many threads torch and SimpleITK may use.
+    python : str
+        The interpreter; one of another environment does not see this package.
 
     Raises
     ------
@@ -60,11 +65,14 @@ def run_child(arguments: Sequence[str], *, threads: int) -> ChildRun:
         "THP_MEM_ALLOC_ENABLE": "1",  # huge pages: without them half of a network's time is page faults
         "OMP_WAIT_POLICY": "PASSIVE",
     }
-    command = [sys.executable, *arguments]
+    if python == sys.executable:
+        # The child finds this package however it was found here, also without an installation.
+        environment["PYTHONPATH"] = os.pathsep.join(entry for entry in sys.path if entry)
+    command = [python, *arguments]
     with tempfile.TemporaryFile() as errors:
         start = time.perf_counter()
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, env=environment) as process:
-            peak = _Peak(process.pid)
+            watch = _Watch(process.pid)
             output = process.stdout or ()
             lines = tuple((time.perf_counter() - start, line.decode(errors="replace")) for line in output)
             process.wait()
@@ -73,32 +81,35 @@ def run_child(arguments: Sequence[str], *, threads: int) -> ChildRun:
         words = errors.read().decode(errors="replace").strip()
     if process.returncode:
         raise LiverTumorSegError(f"the candidate {' '.join(arguments[:2])} failed: {words[-600:]}")
-    return ChildRun(wall, peak.mb(), lines)
+    cpu_s, peak_rss_mb = watch.figures()
+    return ChildRun(wall, cpu_s, peak_rss_mb, lines)
 
 
-class _Peak:
-    """The most memory of a running process, looked up often.
+class _Watch:
+    """Processor time and most memory of a running process, looked up often.
 
-    The kernel's own account of an ended child would not do: on Linux it starts from the memory of its parent.
+    The kernel's own account of an ended child would not do: on Linux its memory starts from that of its parent.
     """
 
     def __init__(self, pid: int) -> None:
-        self._pid, self._bytes = pid, 0
-        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._pid, self._bytes, self._cpu_s = pid, 0, 0.0
+        self._thread = threading.Thread(target=self._look, daemon=True)
         self._thread.start()
 
-    def mb(self) -> float:
-        """Return the peak in MiB, once the process has ended."""
+    def figures(self) -> tuple[float, float]:
+        """Return processor seconds and the peak in MiB, once the process has ended."""
         self._thread.join()
-        return self._bytes / 2**20
+        return self._cpu_s, self._bytes / 2**20
 
-    def _watch(self) -> None:
+    def _look(self) -> None:
         try:
             observed = psutil.Process(self._pid)
             while observed.status() != psutil.STATUS_ZOMBIE:
                 self._bytes = max(self._bytes, _high_water(observed))
+                times = observed.cpu_times()
+                self._cpu_s = times.user + times.system
                 time.sleep(INTERVAL_S)
-        except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
+        except (psutil.NoSuchProcess, psutil.AccessDenied, FileNotFoundError, ProcessLookupError):
             return
 
 

@@ -1,27 +1,23 @@
-"""Samples a second of this package against MONAI's stock way, both with the same network, on the same cases."""
+"""A training step of this package against MONAI's stock way, both with the same network, on the same cases."""
 
 from __future__ import annotations
 
 import tempfile
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
-import torch
 
-from LiverTumorSegTraining.recipe.config import Config, parse_config
-from LiverTumorSegTraining.samples.prefetch import Prefetch
-from LiverTumorSegTraining.training.loop import Trainer
-from LiverTumorSegTraining.training.model import network_of
+from .child import run_child
+from .comparison import OURS, Measurement, Say, compare, measurement_of
 
-CASES, SEED = 4, 7
+CASES = 4
+WORKER = "LiverTumorSegTraining.benchmark.training_worker"
 
 
-def run(quick: bool = False) -> dict[str, Any]:
-    """Return the throughput of both, measured in turns in the same process.
+def run(*, quick: bool, rounds: int, threads: int, say: Say) -> dict[str, Any]:
+    """Measure the seconds of one step of both.
 
     Both load the same cases, draw patches of 64^3 (half of them centred in a tumour), augment them with rotation,
     scaling, flips, noise, contrast and shift, and take AdamW steps on Dice + cross entropy with the network of the
@@ -32,53 +28,24 @@ def run(quick: bool = False) -> dict[str, Any]:
     ----------
     quick : bool
         Few steps and a smaller network.
+    rounds, threads, say
+        As in `compare`.
 
     Returns
     -------
     dict
-        "samples_per_second" {"ours", "monai"}, "ratios" {"monai": ours / monai}, "seconds_per_step", "settings".
+        As `compare`: a total is one step, without starting and preparing; with ``steps`` timed in each run.
     """
-    steps, rounds = (3, 1) if quick else (10, 3)
-    config = benchmark_config(quick)
+    steps = 3 if quick else 10
     with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder) / "data"
-        write_cases(root)
-        trainer = Trainer(config, root, Path(folder) / "run")
-        seconds: dict[str, list[float]] = {"ours": [], "monai": []}
-        # Prefetch runs ahead while the peer is timed, so each turn makes its own.
-        for turn in range(rounds):
-            seconds["ours"].append(_seconds_per_step(_our_steps(trainer, turn * (steps + 2), steps + 2), steps))
-            seconds["monai"].append(_seconds_per_step(_monai_steps(root, config, trainer.device), steps))
-    best = {name: min(values) for name, values in seconds.items()}
-    size = config.sampling.batch_size
-    return {
-        "samples_per_second": {name: round(size / value, 3) for name, value in best.items()},
-        "ratios": {"monai": round(best["monai"] / best["ours"], 3)},
-        "seconds_per_step": {name: [round(v, 4) for v in values] for name, values in seconds.items()},
-        "settings": {
-            "device": str(trainer.device),
-            "threads": torch.get_num_threads(),
-            "patch_size": list(config.sampling.patch_size),
-            "batch_size": size,
-            "parameters": sum(parameter.numel() for parameter in trainer.network.parameters()),
-            "steps": steps,
-            "rounds": rounds,
-        },
-    }
+        write_cases(Path(folder) / "data")
 
+        def measure(candidate: str) -> Measurement:
+            arguments = ["-m", WORKER, candidate, folder, str(steps), *(["--quick"] if quick else [])]
+            return measurement_of(run_child(arguments, threads=threads))
 
-def benchmark_config(quick: bool) -> Config:
-    """Return the recipe of both sides."""
-    features = [8, 16, 32, 48] if quick else [32, 64, 128, 192]
-    content = {
-        "id": "throughput",
-        "sampling": {"patch_size": [32] * 3 if quick else [64] * 3, "batch_size": 2, "tumor_fraction": 0.5},
-        "network": {"features": features},
-        "synthetic": {"probability": 0, "distractor_probability": 0},
-        "augmentation": {"thick_slice_probability": 0},
-        "run": {"seed": SEED, "overlays": False},
-    }
-    return parse_config(content, "benchmark")
+        candidates = {name: lambda name=name: measure(name) for name in (OURS, "monai")}
+        return {**compare(candidates, rounds=rounds, threads=threads, say=say), "steps": steps}
 
 
 def write_cases(root: Path) -> None:
@@ -97,73 +64,3 @@ def write_cases(root: Path) -> None:
             image = sitk.GetImageFromArray(array)
             image.SetSpacing((2.0, 2.0, 2.0))
             sitk.WriteImage(image, str(root / f"{name}.nii.gz"))
-
-
-def _seconds_per_step(steps: Iterator[None], count: int) -> float:
-    # The first step allocates and chooses algorithms; the second still waits for what was not made ahead.
-    next(steps)
-    next(steps)
-    started = time.perf_counter()
-    for _ in range(count):
-        next(steps)
-    elapsed = time.perf_counter() - started
-    steps.close()  # type: ignore[attr-defined]
-    return elapsed / count
-
-
-def _our_steps(trainer: Trainer, first: int, count: int) -> Iterator[None]:
-    with Prefetch(trainer._sample, first, first + count, trainer.config.run.workers) as batches:
-        while True:
-            trainer._one_step(batches.next(), 1e-4)
-            trainer.step += 1
-            yield
-
-
-def _monai_steps(root: Path, config: Config, device: torch.device) -> Iterator[None]:
-    from monai.losses import DiceCELoss
-
-    loader = _monai_loader(root, config)
-    torch.manual_seed(SEED)
-    network = network_of(config).to(device).train()
-    optimiser = torch.optim.AdamW(network.parameters(), 1e-4)
-    loss_of: Callable[..., torch.Tensor] = DiceCELoss(to_onehot_y=True, softmax=True, include_background=False)
-    while True:
-        for batch in loader:
-            optimiser.zero_grad()
-            loss = loss_of(network(batch["image"].as_tensor().to(device)), batch["label"].as_tensor().to(device))
-            loss.backward()
-            optimiser.step()
-            yield
-
-
-def _monai_loader(root: Path, config: Config) -> Any:
-    from monai import transforms as mt
-    from monai.data import CacheDataset, DataLoader
-
-    both, size, change = ["image", "label"], config.sampling.patch_size, config.augmentation
-    low, high = config.preparation.window_hu or (-150.0, 250.0)
-    angle, zoom = np.radians(change.rotation_degrees), (change.scale[0] - 1, change.scale[1] - 1)
-    unit = 1 / (high - low)
-    files = [
-        {"image": str(path.with_name(path.name.replace("_label", ""))), "label": str(path)}
-        for path in sorted(root.glob("*_label.nii.gz"))
-    ]
-    steps = [
-        mt.LoadImaged(both),
-        mt.EnsureChannelFirstd(both),
-        mt.Orientationd(both, axcodes="RAS"),
-        mt.Spacingd(both, pixdim=config.preparation.spacing_mm, mode=("bilinear", "nearest")),
-        mt.ScaleIntensityRanged("image", low, high, 0, 1, clip=True),
-        mt.RandCropByPosNegLabeld(both, "label", size, pos=1, neg=1, num_samples=1, image_key="image"),
-        mt.RandAffined(
-            both, prob=1.0, rotate_range=(angle,) * 3, scale_range=(zoom,) * 3, mode=("bilinear", "nearest"),
-            padding_mode="border",
-        ),
-        *[mt.RandFlipd(both, 0.5, axis) for axis in range(3)],
-        mt.RandGaussianNoised("image", 0.5, std=change.noise_sd_hu * unit),
-        mt.RandGaussianSmoothd("image", *[(0.3, change.blur_voxels)] * 3, prob=0.2),
-        mt.RandScaleIntensityd("image", 0.2, prob=1.0),
-        mt.RandShiftIntensityd("image", change.shift_hu * unit, prob=1.0),
-    ]  # fmt: skip
-    data = CacheDataset(files, mt.Compose(steps), cache_rate=1.0, progress=False)
-    return DataLoader(data, batch_size=config.sampling.batch_size, shuffle=True)

@@ -1,9 +1,6 @@
 """The benchmark's way of measuring: the peer really runs, memory and time are those of the child."""
 
-import json
-import os
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,9 +11,8 @@ pytest.importorskip("psutil", reason="psutil belongs to the cli packages")
 
 from LiverTumorSegTraining.benchmark.child import run_child
 from LiverTumorSegTraining.benchmark.cli import main
-from LiverTumorSegTraining.benchmark.volume import AIR_HU, QUICK_SIZE, write_volume
-
-ROOT = Path(__file__).resolve().parents[2]
+from LiverTumorSegTraining.benchmark.comparison import OURS, Measurement, compare, measurement_of
+from LiverTumorSegTraining.benchmark.segmenting_scan import AIR_HU, QUICK_SIZE, write_volume
 
 
 def test_child_is_measured_from_outside():
@@ -55,18 +51,47 @@ def test_volume_keeps_the_lowest_slices_on_the_wanted_grid(tmp_path):
     assert array[2, 0, 0] == AIR_HU
 
 
-def test_peer_runs_and_writes_labels_on_the_input_grid(tmp_path, monkeypatch):
+def test_child_counts_its_own_processor_time():
+    code = "import time; start = time.process_time()\nwhile time.process_time() - start < 0.4: pass"
+    run = run_child(["-c", code], threads=1)
+    assert 0.3 <= run.cpu_s <= run.wall_s + 0.1
+
+
+def test_peer_runs_and_writes_labels_on_the_input_grid(tmp_path):
     pytest.importorskip("monai", reason="the peer is MONAI, which belongs to the train packages")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT / "LiverTumorSeg"), str(ROOT)]))
     image = sitk.Image(40, 40, 30, sitk.sitkInt16)
     image.SetSpacing((1.5, 1.5, 2.0))
-    paths = [str(tmp_path / name) for name in ("scan.nii.gz", "labels.nii.gz", "seconds.json")]
+    paths = [str(tmp_path / name) for name in ("scan.nii.gz", "labels.nii.gz")]
     sitk.WriteImage(image, paths[0])
-    run_child(["-m", "LiverTumorSegTraining.benchmark.peer", *paths], threads=2)
+    peer = run_child(["-m", "LiverTumorSegTraining.benchmark.segmenting_peer", *paths], threads=2)
     labels = sitk.ReadImage(paths[1])
     assert (labels.GetSize(), labels.GetSpacing()) == (image.GetSize(), image.GetSpacing())
-    seconds = json.loads(Path(paths[2]).read_text(encoding="utf-8"))
-    assert seconds["total"] == pytest.approx(sum(value for name, value in seconds.items() if name != "total"))
+    measured = measurement_of(peer)
+    stages = {name: value for name, value in measured.seconds.items() if name not in ("total", "wall")}
+    assert measured.seconds["total"] == pytest.approx(sum(stages.values()))
+    assert measured.seconds["total"] < measured.seconds["wall"]
+    assert measured.cpu_seconds > 0
+
+
+def test_candidates_run_in_turns_and_medians_are_compared():
+    order = []
+    totals = {OURS: iter([2.0, 9.0, 3.0]), "peer": iter([12.0, 6.0, 60.0])}
+
+    def candidate(name):
+        def run():
+            order.append(name)
+            total = next(totals[name])
+            return Measurement({"total": total, "wall": total + 1}, total / 2, 100 * total, {"run": len(order)})
+
+        return run
+
+    report = compare({n: candidate(n) for n in totals}, rounds=3, threads=2, say=lambda text: None)
+    assert order == [OURS, "peer"] * 3
+    assert report["seconds"] == {OURS: {"total": 3.0, "wall": 4.0}, "peer": {"total": 12.0, "wall": 13.0}}
+    assert report["ratios"] == {"peer": 4.0}
+    assert report["cpu_ratios"] == {"peer": 4.0}
+    assert report["peak_rss_mb"] == {OURS: 900.0, "peer": 6000.0}
+    assert report["figures"]["peer"] == {"run": 6}
 
 
 def test_missing_output_is_wrong_usage():

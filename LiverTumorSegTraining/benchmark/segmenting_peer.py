@@ -1,6 +1,6 @@
 """The peer: MONAI's AttentionUnet and sliding window over the whole scan, as the common recipe runs it.
 
-Run as a child process: ``python -m LiverTumorSegTraining.benchmark.peer SCAN OUTPUT.nii.gz SECONDS.json [--bf16]``.
+Run as a child process: ``python -m LiverTumorSegTraining.benchmark.segmenting_peer SCAN OUTPUT.nii.gz [--bf16]``.
 The weights are random: this measures cost, not accuracy. Everything that is not the peer's own (reading, resampling,
 writing) uses the fastest way known to us, so that the comparison is about the method.
 """
@@ -27,8 +27,8 @@ PATCH, OVERLAP = (128, 128, 128), 0.25
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Segment one scan with an untrained network and write the labels and the seconds of each stage."""
-    scan, output, report = (Path(argument) for argument in arguments[:3])
+    """Segment one scan with an untrained network and write the labels; print the seconds of each stage."""
+    scan, output = (Path(argument) for argument in arguments[:2])
     bf16 = "--bf16" in arguments
     clock = [time.perf_counter()]
 
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str]) -> int:
     stages = ("read", "preprocess", "network", "postprocess", "write")
     seconds = dict(zip(stages, np.diff(clock).tolist(), strict=True))
     seconds["total"] = clock[-1] - clock[0]
-    report.write_text(json.dumps(seconds), encoding="utf-8")
+    sys.stdout.write(json.dumps({"seconds": seconds}) + "\n")
     return 0
 
 
