@@ -60,8 +60,8 @@ class Lesion:
 
 
 @dataclass(frozen=True)
-class _Parts:
-    """The lesions of a labelmap inside their common box.
+class LesionParts:
+    """Lesions inside their common box.
 
     ``labels`` is [z, y, x] with 0 for background and 1..count by falling size; ``index_zyx`` (3, n) and ``ids`` (n,)
     list its n lesion voxels, indices counted from the corner of the whole grid.
@@ -89,7 +89,7 @@ def label_lesions(labelmap: sitk.Image, tumor_value: int = 2) -> sitk.Image:
     """Return the lesions of a labelmap as a uint32 image on the same grid, numbered as in ``measure_lesions``."""
     array = sitk.GetArrayViewFromImage(labelmap)
     full = np.zeros(array.shape, dtype=np.uint32)
-    parts = _find(array == tumor_value)
+    parts = find_lesions(array == tumor_value)
     if parts is not None:
         full[parts.box] = parts.labels
     result = sitk.GetImageFromArray(full)
@@ -135,19 +135,34 @@ def measure_lesions(
     if difference:
         raise InputError(f"The image has {difference}: it must lie on the grid of the segmentation.")
     array = sitk.GetArrayViewFromImage(labelmap)
-    parts = _find(array == tumor_value)
-    if parts is None:
-        return ()
+    parts = find_lesions(array == tumor_value)
+    return () if parts is None else measure_parts(parts, array == liver_value, image, probability)
+
+
+def measure_parts(
+    parts: LesionParts, liver: npt.NDArray[np.bool_], image: sitk.Image, probability: sitk.Image | None = None
+) -> tuple[Lesion, ...]:
+    """Measure lesions that are given as parts, connected or not; the ids are their values, in order.
+
+    Parameters
+    ----------
+    parts : LesionParts
+        At least one voxel each.
+    liver : ndarray of bool, [z, y, x]
+        Liver without the lesions, on the grid of the image.
+    image, probability : sitk.Image
+        As for ``measure_lesions``.
+    """
     hu = sitk.GetArrayViewFromImage(image)[tuple(parts.index_zyx)].astype(np.float64)
     mean_hu = parts.means(hu)
     sd_hu = np.sqrt(parts.means((hu - mean_hu[parts.ids - 1]) ** 2))
-    centroids = _centroids_lps(labelmap, parts)
-    probabilities = None if probability is None else _mean_probability(labelmap, probability, parts)
-    spacing_zyx = labelmap.GetSpacing()[::-1]
-    gaps = _gaps_to_surface((array == liver_value), parts, spacing_zyx)
+    centroids = _centroids_lps(image, parts)
+    probabilities = None if probability is None else _mean_probability(image, probability, parts)
+    spacing_zyx = image.GetSpacing()[::-1]
+    gaps = _gaps_to_surface(liver, parts, spacing_zyx)
     voxels = parts.voxels()
     voxel_ml = float(np.prod(spacing_zyx)) / 1000.0
-    axis = 2 - superior_axis(labelmap.GetDirection())
+    axis = 2 - superior_axis(image.GetDirection())
     lesions = []
     for i, box in enumerate(ndimage.find_objects(parts.labels)):
         longest, perpendicular = axial_diameters(parts.labels[box] == i + 1, spacing_zyx, axis)
@@ -168,8 +183,11 @@ def measure_lesions(
     return tuple(lesions)
 
 
-def _find(tumor: npt.NDArray[np.bool_]) -> _Parts | None:
-    """Return the 26-connected components, numbered by falling size (equal sizes in scan order)."""
+def find_lesions(tumor: npt.NDArray[np.bool_]) -> LesionParts | None:
+    """Return the 26-connected components of a mask [z, y, x] by falling size (equal sizes in scan order).
+
+    None when the mask is empty.
+    """
     box = bounding_box(tumor)
     if box is None:
         return None
@@ -182,10 +200,10 @@ def _find(tumor: npt.NDArray[np.bool_]) -> _Parts | None:
     labels = rank[labels]
     local = np.nonzero(labels)
     corner = np.array([[s.start] for s in box])
-    return _Parts(box, labels, count, np.stack(local) + corner, labels[local])
+    return LesionParts(box, labels, count, np.stack(local) + corner, labels[local])
 
 
-def _centroids_lps(grid: sitk.Image, parts: _Parts) -> Floats:
+def _centroids_lps(grid: sitk.Image, parts: LesionParts) -> Floats:
     """Return the centroid of each lesion in patient coordinates, (count, 3)."""
     mean_xyz = np.stack([parts.means(parts.index_zyx[a].astype(np.float64)) for a in (2, 1, 0)], axis=1)
     affine = affine_of(grid)
@@ -193,7 +211,7 @@ def _centroids_lps(grid: sitk.Image, parts: _Parts) -> Floats:
     return centroids
 
 
-def _mean_probability(grid: sitk.Image, probability: sitk.Image, parts: _Parts) -> Floats:
+def _mean_probability(grid: sitk.Image, probability: sitk.Image, parts: LesionParts) -> Floats:
     """Return the mean probability of each lesion (0..1; 0 for a lesion the probability image does not reach)."""
     start = place_in(grid, probability)
     if start is None:
@@ -207,7 +225,9 @@ def _mean_probability(grid: sitk.Image, probability: sitk.Image, parts: _Parts) 
     return np.nan_to_num(parts.means(found, inside))
 
 
-def _gaps_to_surface(liver: npt.NDArray[np.bool_], parts: _Parts, spacing_zyx: tuple[float, ...]) -> Floats | None:
+def _gaps_to_surface(
+    liver: npt.NDArray[np.bool_], parts: LesionParts, spacing_zyx: tuple[float, ...]
+) -> Floats | None:
     """Return the gap between each lesion and the outside of the organ in mm; None without liver or surface.
 
     The gap is measured between voxel faces: a lesion voxel next to an outside voxel has gap 0. The edge of the
@@ -234,7 +254,7 @@ def _gaps_to_surface(liver: npt.NDArray[np.bool_], parts: _Parts, spacing_zyx: t
 
 
 def _closest_voxels(
-    outside: npt.NDArray[np.bool_], box: Box, parts: _Parts, spacing_zyx: tuple[float, ...]
+    outside: npt.NDArray[np.bool_], box: Box, parts: LesionParts, spacing_zyx: tuple[float, ...]
 ) -> npt.NDArray[np.int64]:
     """Return for each lesion its voxel closest to the outside, as an index into the box, (count, 3)."""
     # A tree query for each voxel deep inside the organ takes ten times as long as one distance map.

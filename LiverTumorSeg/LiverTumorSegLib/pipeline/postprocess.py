@@ -76,13 +76,13 @@ def liver_and_tumor(
     """
     options = options or Postprocessing()
     result = np.zeros(liver_probability.shape, dtype=np.uint8)
-    tumor = tumor_probability >= _level(threshold)
+    tumor = tumor_probability >= level_of(threshold)
     both = liver_probability.astype(np.uint16) + tumor_probability
-    organ = (both >= _level(options.organ_threshold)) | tumor
+    organ = (both >= level_of(options.organ_threshold)) | tumor
     box = bounding_box(organ)
     if box is None:
         return result
-    parenchyma = liver_probability[box] >= _level(options.organ_threshold)
+    parenchyma = liver_probability[box] >= level_of(options.organ_threshold)
     organ = fill_holes(keep_pieces(organ[box], parenchyma, options.smallest_organ_share))
     tumor = open_and_close(tumor[box] & organ, spacing_mm, options.opening_mm, options.closing_mm) & organ
     voxel_mm3 = float(np.prod(spacing_mm))
@@ -196,7 +196,7 @@ def bounding_box(mask: Mask) -> Box | None:
     return tuple(box)
 
 
-def _level(probability: float) -> int:
+def level_of(probability: float) -> int:
     """Return the smallest uint8 value that stands for at least this probability; never 0."""
     return max(1, int(np.ceil(probability * 255.0 - 1e-9)))
 
