@@ -25,7 +25,10 @@ GROUPS = ("runtime", "train", "test")
 
 OLDEST, NEWEST = (3, 10), (3, 13)
 NEEDED = {
-    "runtime": ("torch", "SimpleITK", "scipy", "safetensors", "matplotlib", "jinja2", "rich", "psutil"),
+    "runtime": (
+        *("torch", "SimpleITK", "scipy", "safetensors", "nibabel", "pydicom"),
+        *("matplotlib", "jinja2", "rich", "psutil"),
+    ),
     "train": ("torch", "SimpleITK", "monai", "pydantic", "cyclopts", "yaml"),
     "test": (),
 }

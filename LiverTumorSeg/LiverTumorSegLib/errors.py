@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import os
+
+
+def readable(text: str) -> str:
+    """Return a text without what cannot be printed: file names that are no UTF-8 are taken as Latin-1."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(text.encode("utf-8", "surrogateescape")).decode("latin-1")
+    return text
+
 
 class LiverTumorSegError(Exception):
     """A failure a user can understand: the message says what is wrong, where, and what to do."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return readable(super().__str__())
 
 
 class UsageError(LiverTumorSegError):

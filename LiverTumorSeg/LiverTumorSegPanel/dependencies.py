@@ -1,4 +1,4 @@
-"""The Python packages that Slicer does not bring: torch, through the PyTorch extension, and safetensors.
+"""The Python packages that Slicer does not bring: torch, through the PyTorch extension, safetensors and nibabel.
 
 numpy, SimpleITK and VTK are Slicer's own and are never touched. Nothing is installed unless the reader clicks.
 """
@@ -11,13 +11,13 @@ import slicer
 from slicer.i18n import tr as _
 
 TORCH_REQUIREMENT = ">=2.2,!=2.9.*"
-SAFETENSORS_REQUIREMENT = "safetensors>=0.4.3"
+REQUIREMENTS = {"safetensors": "safetensors>=0.4.3", "nibabel": "nibabel>=5.2"}
 
 
 def missingPackages() -> list[str]:
     """Return the names of the packages that are not installed; nothing is imported to find out."""
     missing = []
-    for name in ("torch", "safetensors"):
+    for name in ("torch", *REQUIREMENTS):
         try:
             importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
@@ -39,8 +39,9 @@ def missingText(missing: list[str]) -> str:
             "PyTorch is not installed, and neither is the PyTorch extension that installs it: open the Extensions "
             "Manager, install 'PyTorch', restart Slicer and come back."
         )
+    named = ["PyTorch" if name == "torch" else name for name in missing]
     return _("{packages} must be installed once before anything can be segmented.").format(
-        packages=_(" and ").join("PyTorch" if name == "torch" else name for name in missing)
+        packages=_(" and ").join(name for name in (", ".join(named[:-1]), named[-1]) if name)
     )
 
 
@@ -62,18 +63,19 @@ def installMissing() -> list[str]:
 
         # The extension picks the build that fits the graphics driver; plain pip would not.
         PyTorchUtils.PyTorchUtilsLogic().installTorch(askConfirmation=True, torchVersionRequirement=TORCH_REQUIREMENT)
-    if "safetensors" in missing:
-        _installSafetensors()
+    wanted = [REQUIREMENTS[name] for name in missing if name in REQUIREMENTS]
+    if wanted:
+        _install(wanted)
     importlib.invalidate_caches()
     return missingPackages()
 
 
-def _installSafetensors() -> None:
+def _install(requirements: list[str]) -> None:
     try:
         from slicer import packaging
     except ImportError:
         packaging = None
     if hasattr(packaging, "pip_ensure"):  # Slicer 5.12 and later: asks, shows progress
-        packaging.pip_ensure([SAFETENSORS_REQUIREMENT], requester="LiverTumorSeg")
+        packaging.pip_ensure(requirements, requester="LiverTumorSeg")
     else:
-        slicer.util.pip_install(SAFETENSORS_REQUIREMENT)
+        slicer.util.pip_install(requirements)

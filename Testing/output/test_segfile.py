@@ -14,7 +14,7 @@ from LiverTumorSegLib.errors import InputError, UsageError
 from LiverTumorSegLib.grid import affine_of, corner_distance_mm
 from LiverTumorSegLib.labels import LIVER, LIVER_TUMOR, TUMOR, label_table
 from LiverTumorSegLib.output.segfile import onto_grid, read_segmentation, write_segmentation
-from LiverTumorSegLib.scan.imageio import read_case
+from LiverTumorSegLib.scan.volumefile import read_volume
 from scipy.spatial.transform import Rotation
 
 
@@ -48,7 +48,7 @@ def test_round_trip(tmp_path, suffix):
     same(back, image)
     assert names == ({"liver": 1, "tumor": 2} if suffix == ".seg.nrrd" else {})
     # What was written is also an image as any other.
-    same(read_case(path).image, image)
+    same(read_volume(path)[0], image)
 
 
 def test_header_of_the_slicer_format(tmp_path):

@@ -185,7 +185,7 @@ def test_install_goes_through_pytorch_and_slicer(slicer, monkeypatch, newSlicer)
         def installTorch(self, **options):
             calls.append(("torch", options))
 
-    monkeypatch.setattr(dependencies, "missingPackages", lambda: ["torch", "safetensors"])
+    monkeypatch.setattr(dependencies, "missingPackages", lambda: ["torch", "safetensors", "nibabel"])
     with pytest.raises(RuntimeError, match="Extensions Manager"):
         dependencies.installMissing()
     monkeypatch.setattr(slicer.modules, "pytorchutils", object(), raising=False)
@@ -199,8 +199,9 @@ def test_install_goes_through_pytorch_and_slicer(slicer, monkeypatch, newSlicer)
         monkeypatch.setattr(slicer.util, "pip_install", lambda names: calls.append((names, {})))
     dependencies.installMissing()
     assert calls[0] == ("torch", {"askConfirmation": True, "torchVersionRequirement": ">=2.2,!=2.9.*"})
-    wanted = dependencies.SAFETENSORS_REQUIREMENT
-    assert calls[1] == (([wanted], {"requester": "LiverTumorSeg"}) if newSlicer else (wanted, {}))
+    wanted = list(dependencies.REQUIREMENTS.values())
+    assert [name.split(">")[0] for name in wanted] == ["safetensors", "nibabel"]
+    assert calls[1] == (wanted, {"requester": "LiverTumorSeg"} if newSlicer else {})
     assert len(calls) == 2
 
 

@@ -261,14 +261,14 @@ def test_devices_are_named(phantomPanel):
 def test_module_opens_without_torch(panel, slicer, monkeypatch):
     from LiverTumorSegPanel import dependencies
 
-    monkeypatch.setattr(dependencies, "missingPackages", lambda: ["torch", "safetensors"])
+    monkeypatch.setattr(dependencies, "missingPackages", lambda: ["torch", "safetensors", "nibabel"])
     panel.open()
     assert panel.ui.installButton.visible
     assert "open the Extensions Manager" in panel.ui.inputFindingsLabel.text
     slicer.modules.pytorchutils = object()
     try:
         panel.widget.enter()
-        assert "PyTorch and safetensors must be installed" in panel.ui.inputFindingsLabel.text
+        assert "PyTorch, safetensors and nibabel must be installed" in panel.ui.inputFindingsLabel.text
         assert not panel.ui.segmentButton.enabled
     finally:
         del slicer.modules.pytorchutils

@@ -1,5 +1,7 @@
 """NIfTI headers that contradict themselves or are not at right angles; sheared grids of other formats."""
 
+import struct
+
 import nibabel
 import numpy as np
 import pytest
@@ -24,6 +26,13 @@ def write_nifti(path, sform, qform=None, s_code=1, q_code=0, pixdim=None):
         image.header["pixdim"][1:4] = pixdim
     nibabel.save(image, path)
     return path
+
+
+def put(path, place, form, *values):
+    """Write numbers into a header."""
+    raw = bytearray(path.read_bytes())
+    struct.pack_into(form, raw, place, *values)
+    path.write_bytes(raw)
 
 
 def sheared(amount):
@@ -152,9 +161,48 @@ def test_any_grid_is_read_as_it_was_written(tmp_path_factory, direction, spacing
 @pytest.mark.parametrize("depth", [-3.0, -1e-10, 0.0, np.nan])
 def test_spacing_that_cannot_be(tmp_path, depth):
     for codes in ((1, 0), (0, 1), (0, 0)):
+        if codes == (1, 0) and depth < 0:
+            continue
         path = write_nifti(tmp_path / "a.nii", np.diag([2.0, 2.0, 3.0, 1.0]), s_code=codes[0], q_code=codes[1])
-        raw = bytearray(path.read_bytes())
-        raw[88:92] = np.float32(depth).tobytes()
-        path.write_bytes(raw)
+        put(path, 88, "<f", depth)
         with pytest.raises(InputError, match=rf"gives a voxel spacing of 2 x 2 x {depth:g} mm\. Export"):
             read_case(path)
+
+
+@pytest.mark.parametrize("q_code", [0, 1])
+@pytest.mark.parametrize("signs", [(-1, 1, 1), (1, 1, -1), (-1, -1, -1)])
+def test_negative_spacing_beside_a_good_sform(tmp_path, signs, q_code):
+    affine = np.array([[0, -2.0, 0, 10], [3.0, 0, 0, 20], [0, 0, 4.0, 30], [0, 0, 0, 1]])
+    path = write_nifti(tmp_path / "a.nii", affine, q_code=q_code)
+    put(path, 80, "<3f", *(np.array([3.0, 2.0, 4.0]) * signs))
+    case = read_case(path)
+    assert corner_distance_mm(affine_of(case.image), LPS @ affine, SIZE) < 1e-4
+    assert [(f.code, f.grade) for f in case.findings] == [("spacing_negative", "info")]
+    put(path, 80, "<f", -1e-10)
+    assert [(f.code, f.grade) for f in read_case(path).findings][-1] == ("spacing_contradiction", "error")
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize(("place", "form"), [(280, "sform"), (256, "qform")])
+def test_one_bad_of_two_orientations(tmp_path, place, form, bad):
+    affine = np.diag([2.0, 2.0, 3.0, 1.0])
+    affine[:3, 3] = 10, 20, 30
+    path = write_nifti(tmp_path / "a.nii", affine, q_code=1)
+    put(path, place, "<f", bad)
+    case = read_case(path)
+    assert corner_distance_mm(affine_of(case.image), LPS @ affine, SIZE) < 1e-4
+    assert [(f.code, f.grade) for f in case.findings] == [("orientation_damaged", "warning")]
+    assert f"The {form} of a.nii holds no usable orientation" in case.findings[0].message
+    put(path, 280, "<12f", *[0.0] * 12)
+    put(path, 256, "<f", np.nan)
+    with pytest.raises(InputError, match="the sform of its header holds no usable orientation"):
+        read_case(path)
+
+
+def test_a_rounded_quaternion_is_one(tmp_path):
+    """Three decimals of a turn by 90 degrees are longer than one; ITK takes them."""
+    path = write_nifti(tmp_path / "a.nii", np.eye(4), s_code=0, q_code=1)
+    put(path, 256, "<3f", 0.70712, 0.70712, 0.0)
+    case = read_case(path)
+    axes = np.abs(np.reshape(case.image.GetDirection(), (3, 3)))
+    assert np.allclose(axes, [[0, 1, 0], [1, 0, 0], [0, 0, 1]], atol=1e-4)

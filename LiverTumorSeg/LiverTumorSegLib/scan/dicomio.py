@@ -12,7 +12,7 @@ from ..errors import InputError
 from ..findings import Finding
 from ..grid import Floats
 from .dicomstack import stack_slices
-from .itkwarnings import itk_warnings_off
+from .itk import itk_warnings_off
 
 _TAGS = {
     "sop_class": "0008|0016",

@@ -13,7 +13,7 @@ from ..errors import InputError
 from ..findings import Finding
 from ..grid import MAX_SHEAR, Floats, nearest_orthonormal, shear_of
 from ..labels import AIR_HU
-from .itkwarnings import itk_warnings_off
+from .itk import itk_warnings_off
 
 # A slice this far (in slice distances, or pixels) from its even place counts as displaced.
 _DISPLACED = 0.1

@@ -3,36 +3,40 @@
 from __future__ import annotations
 
 import math
-import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import SimpleITK as sitk
 
 from ..errors import InputError
-from .itkwarnings import itk_warnings_off
-from .niftiheader import read_nifti_header
+from .itk import itk_path, itk_warnings_off
+from .niftifile import NiftiHeader, is_packed, read_nifti_header
+from .textheader import TextHeader, read_text_header
 
 MAX_VOXELS = 2**31
 """Ceiling of a sane CT (2048 x 1024 x 1024); more is a damaged or hostile header."""
 
 # Deflate cannot pack more than 1032 bytes into one.
 _MAX_GZIP_RATIO = 1032
-_CHUNK = 1 << 20
 _FORMATS = {
     ".nii": "NIfTI",
     ".nii.gz": "NIfTI",
+    ".hdr": "NIfTI",
+    ".img": "NIfTI",
+    ".hdr.gz": "NIfTI",
+    ".img.gz": "NIfTI",
     ".nrrd": "NRRD",
     ".nhdr": "NRRD",
     ".mha": "MetaImage",
     ".mhd": "MetaImage",
 }
+SUFFIXES = (".seg.nrrd", *sorted(_FORMATS, key=len, reverse=True), ".dcm", ".dicom", ".ima")
+"""What image files of all formats are called."""
 
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """Shape of an image file.
+    """What an image file declares.
 
     Attributes
     ----------
@@ -44,12 +48,15 @@ class ImageHeader:
         Values a voxel.
     voxel_bytes : int
         Bytes a voxel, all components together.
+    own : NiftiHeader or TextHeader
+        The header in the terms of its format.
     """
 
     format: str
     size: tuple[int, ...]
     components: int
     voxel_bytes: int
+    own: NiftiHeader | TextHeader
 
 
 def image_format(path: Path) -> str | None:
@@ -64,88 +71,45 @@ def read_header(path: Path) -> ImageHeader:
     Raises
     ------
     InputError
-        Unknown format, damaged header, or a header that declares more than the file can hold or a CT can need.
+        Unknown format, damaged header, missing data file, or a header that declares more than the file can hold or a
+        CT can need.
     """
     kind = image_format(path)
     if kind is None:
         raise InputError(
-            f"{path} is not an image this program reads. "
-            "Give NIfTI (.nii, .nii.gz), NRRD (.nrrd), MetaImage (.mha, .mhd), a DICOM folder or a DICOM file."
+            f"{path} is not an image this program reads. Give NIfTI (.nii, .nii.gz, .hdr with .img), NRRD (.nrrd), "
+            "MetaImage (.mha, .mhd), a DICOM folder or a DICOM file."
         )
     if kind == "NIfTI":
         nifti = read_nifti_header(path)
-        header = ImageHeader(kind, nifti.size, nifti.components, nifti.voxel_bytes)
+        header = ImageHeader(kind, nifti.size, nifti.components, nifti.voxel_bytes, nifti)
+        _require_possible(path, header, nifti.voxel_file, is_packed(nifti.voxel_file))
     else:
-        header = _read_itk_header(path, kind)
-    _require_possible(path, header)
+        text = read_text_header(path, kind)
+        data_file = text.data_file(path)
+        header = _read_itk_header(path, text)
+        _require_possible(path, header, data_file, text.packed)
     return header
 
 
-def verify_gzip(path: Path) -> None:
-    """Read a gzip file to its end and compare its checksums: the NIfTI reader takes a cut file as zeros.
-
-    Raises
-    ------
-    InputError
-        When the file is cut short or damaged.
-    """
-    for _ in unpacked(path):
-        pass
-
-
-def pieces(path: Path) -> Iterator[bytes]:
-    """Yield the bytes of a file piece by piece."""
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            yield chunk
-
-
-def unpacked(path: Path) -> Iterator[bytes]:
-    """Yield the contents of a gzip file piece by piece; every member's checksum is compared.
-
-    Raises
-    ------
-    InputError
-        When the file is cut short or damaged.
-    """
-    complete = False
-    try:
-        member = zlib.decompressobj(wbits=31)
-        for piece in pieces(path):
-            chunk = piece
-            while chunk:
-                if member.eof:
-                    # Zeros after a member are padding; anything else is the next member.
-                    if not chunk.strip(b"\0"):
-                        break
-                    member = zlib.decompressobj(wbits=31)
-                yield member.decompress(chunk)
-                chunk = member.unused_data
-        complete = member.eof
-    except zlib.error as error:
-        raise InputError(f"{path} is damaged (gzip: {error}). Copy or export it again.") from error
-    if not complete:
-        raise InputError(f"{path} is incomplete: the compressed data stop before their end. Copy or export it again.")
-
-
-def _read_itk_header(path: Path, kind: str) -> ImageHeader:
+def _read_itk_header(path: Path, text: TextHeader) -> ImageHeader:
     reader = sitk.ImageFileReader()
-    reader.SetImageIO("NrrdImageIO" if kind == "NRRD" else "MetaImageIO")
+    reader.SetImageIO("NrrdImageIO" if text.kind == "NRRD" else "MetaImageIO")
     try:
-        reader.SetFileName(str(path))
-        with itk_warnings_off():
+        with itk_path(path) as name, itk_warnings_off():
+            reader.SetFileName(name)
             reader.ReadImageInformation()
     except (RuntimeError, UnicodeError) as error:
-        raise InputError(f"{path} cannot be read as {kind}: its header is damaged or incomplete.") from error
+        raise InputError(f"{path} cannot be read as {text.kind}: its header is damaged or incomplete.") from error
     size = list(reader.GetSize())
     while len(size) > 3 and size[-1] == 1:
         size.pop()
     components = reader.GetNumberOfComponents()
     bits = sitk.Image([1] * 2, reader.GetPixelID(), components).GetSizeOfPixelComponent() * 8
-    return ImageHeader(kind, tuple(size), components, components * bits // 8)
+    return ImageHeader(text.kind, tuple(size), components, components * bits // 8, text)
 
 
-def _require_possible(path: Path, header: ImageHeader) -> None:
+def _require_possible(path: Path, header: ImageHeader, data_file: Path | None, packed: bool) -> None:
     voxels = math.prod(header.size)
     declared = voxels * header.voxel_bytes
     shape = " x ".join(str(n) for n in header.size)
@@ -153,13 +117,12 @@ def _require_possible(path: Path, header: ImageHeader) -> None:
         raise InputError(
             f"{path} declares {shape} voxels ({declared / 1e9:.4g} GB), more than any CT: the header is damaged."
         )
-    # A detached header (.mhd, .nhdr) names its data file; the reader then finds what is missing.
-    if path.suffix.lower() in {".mhd", ".nhdr"}:
+    if data_file is None:
         return
-    held = path.stat().st_size
-    packed = path.suffix.lower() != ".nii"
+    held = data_file.stat().st_size
     if declared > held * (_MAX_GZIP_RATIO if packed else 1):
         raise InputError(
-            f"{path} declares {shape} voxels ({declared / 1e9:.4g} GB) but holds only {held} bytes: "
+            f"{path} declares {shape} voxels ({declared / 1e9:.4g} GB) but "
+            f"{'' if data_file == path else data_file.name + ' '}holds only {held} bytes: "
             "the file is incomplete or its header damaged. Copy or export it again."
         )

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import SimpleITK as sitk
 
-from ..errors import InputError
+from ..errors import InputError, readable
 from ..findings import Finding
 from .dicomio import choose_series, find_series, is_dicom, read_series, series_of
+from .headers import SUFFIXES, read_header
+from .textheader import TextHeader
 from .volumefile import read_volume
 
-_SUFFIXES = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".dcm", ".dicom", ".ima")
 _CHUNK = 1 << 20
 
 
@@ -66,6 +67,8 @@ def read_case(path: Path | str, series: str | None = None) -> CaseImage:
     InputError
         One sentence: what is wrong, where, what to do.
     """
+    if not str(path).strip():
+        raise InputError("The path of the scan is empty. Give a file or a folder.")
     path = Path(path)
     try:
         if path.is_dir():
@@ -78,7 +81,10 @@ def read_case(path: Path | str, series: str | None = None) -> CaseImage:
             raise InputError(f"{path} is not DICOM, so it has no series to choose. Leave --series out.")
         if path.stat().st_size == 0:
             raise InputError(f"{path} is empty (0 bytes). Copy or export it again.")
-        image, findings = read_volume(path)
+        header = read_header(path)
+        if isinstance(header.own, TextHeader) and header.own.is_segmentation:
+            raise InputError(f"{path} is a segmentation, not a scan. Give the CT that it was drawn on.")
+        image, findings = read_volume(path, header)
         return CaseImage(image, case_name(path), path, sha256_of([path]), findings=findings)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
@@ -87,14 +93,34 @@ def read_case(path: Path | str, series: str | None = None) -> CaseImage:
 
 def case_name(path: Path | str) -> str:
     """Return the file or folder name without the suffixes of image formats (``a.seg.nrrd`` -> ``a``)."""
-    name = Path(path).resolve().name if str(path) in {"", ".", ".."} else Path(path).name
-    stripped = True
-    while stripped:
-        stripped = False
-        for suffix in _SUFFIXES:
-            if name.lower().endswith(suffix) and len(name) > len(suffix):
-                name, stripped = name[: -len(suffix)], True
+    path = Path(path)
+    if path.name in {"", ".."}:
+        path = path.resolve()
+    name = path.resolve().parent.name if path.name == "DICOMDIR" else readable(path.name)
+    while ending := next((s for s in SUFFIXES if name.lower().endswith(s) and len(name) > len(s)), None):
+        name = name[: -len(ending)]
     return name
+
+
+def case_names(paths: Sequence[Path | str]) -> tuple[str, ...]:
+    """Return a name for each case; those called alike are named after their parent folders too (``pat1_CT``)."""
+    names = [case_name(path) for path in paths]
+    above = [[readable(folder.name) for folder in Path(path).resolve().parents] for path in paths]
+    changed = True
+    while changed:
+        changed = False
+        groups: dict[str, list[int]] = {}
+        for index, name in enumerate(names):
+            groups.setdefault(name.lower(), []).append(index)
+        for members in groups.values():
+            levels = zip(*(above[index] for index in members), strict=False)
+            for level in levels:
+                if len(set(level)) > 1:
+                    for index, folder in zip(members, level, strict=True):
+                        names[index] = f"{folder}_{names[index]}"
+                    changed = True
+                    break
+    return tuple(names)
 
 
 def sha256_of(files: Iterable[Path | str]) -> str:
