@@ -24,17 +24,19 @@ import SimpleITK as sitk
 from . import __version__
 from .errors import CancelledError, InputError, LiverTumorSegError, OutOfMemoryError, UsageError
 from .findings import RefusedError, refuse
+from .jsonfile import write_json
 from .labels import label_table
 from .messages import BarMessages, JsonMessages, Messages
 from .model.bundle import load_bundle
 from .model.models import FINE, LOCALISER, models_folder
 from .output.picture import write_case_picture
-from .output.report import build_report, write_lesions_csv, write_report_json
+from .output.report import build_report, write_lesions_csv
 from .output.segfile import write_segmentation
 from .pipeline.inference import QUALITIES, Segmenter
 from .pipeline.postprocess import Postprocessing
 from .pipeline.result import Result
 from .scan.imageio import CaseImage, read_case
+from .wholefile import write_image
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -194,15 +196,13 @@ def _write(
         for number, bundle in enumerate(segmenter.bundles):
             metadata[f"LiverTumorSeg_model{number or ''}"] = f"{bundle.id} {bundle.version} {bundle.sha256}"
         write_segmentation(segmentation, result.labelmap, labels, metadata)
-        write_report_json(private / f"{name}.report.json", report)
+        write_json(private / f"{name}.report.json", report)
         write_lesions_csv(private / f"{name}.lesions.csv", result.lesions)
         write_case_picture(private / f"{name}.png", case.image, result.labelmap, result.lesions, name, labels)
         if options.probabilities and result.tumor_probability is not None:
-            sitk.WriteImage(
-                result.tumor_probability, str(private / f"{name}.tumor-probability.nrrd"), useCompression=True
-            )
+            write_image(private / f"{name}.tumor-probability.nrrd", result.tumor_probability)
         for kind, image in result.maps.items():
-            sitk.WriteImage(image, str(private / f"{name}.{kind}.nrrd"), useCompression=True)
+            write_image(private / f"{name}.{kind}.nrrd", image)
         if options.dicom_seg:
             from .output.dicomseg import write_dicom_seg
 

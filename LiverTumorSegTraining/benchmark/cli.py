@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from LiverTumorSegLib.errors import LiverTumorSegError
-from LiverTumorSegLib.output.report import write_report_json
+from LiverTumorSegLib.command import exit_code
+from LiverTumorSegLib.jsonfile import write_json
 
 from . import evaluating, segmenting, training
 from .machine import cores
@@ -27,26 +26,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=cores(), help="threads of every candidate")
     parser.add_argument("--quality", default="standard", choices=("quick", "standard", "best"))
     parser.add_argument("--offline", action="store_true", help="use only what was downloaded before")
-    options = parser.parse_args(arguments)
+    parser.add_argument("--debug", action="store_true", help="show the trace of an error")
+    return exit_code(_run, parser.parse_args(arguments))
+
+
+def _run(options: argparse.Namespace) -> None:
     rounds = options.rounds if options.rounds is not None else 1 if options.quick else 3
     common: dict[str, Any] = {"quick": options.quick, "rounds": rounds, "threads": options.threads, "say": _say}
-    try:
-        if options.evaluation:
-            figures = evaluating.run(**common)
-        elif options.training:
-            figures = training.run(**common)
-        else:
-            figures = segmenting.run(**common, quality=options.quality, offline=options.offline)
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        write_report_json(options.output, figures)
-    except LiverTumorSegError as error:
-        print(f"benchmark: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("benchmark: stopped", file=sys.stderr)
-        return 130
+    if options.evaluation:
+        figures = evaluating.run(**common)
+    elif options.training:
+        figures = training.run(**common)
+    else:
+        figures = segmenting.run(**common, quality=options.quality, offline=options.offline)
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    write_json(options.output, figures)
     _print_table(figures)
-    return 0
 
 
 def _say(text: str) -> None:

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
-from LiverTumorSegLib.errors import InputError, LiverTumorSegError, UsageError
+from LiverTumorSegLib.command import exit_code
+from LiverTumorSegLib.errors import InputError, UsageError
+from LiverTumorSegLib.jsonfile import write_json
 from LiverTumorSegLib.labels import IGNORE
 
 from LiverTumorSegTraining.data.case import Case
@@ -141,9 +143,7 @@ def _remembered(case: Case, data: DataConfig, cache: Path | None) -> CaseFacts:
     except (OSError, ValueError, TypeError, KeyError):
         facts = case_facts(case, data)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{hashlib.sha256(str(id(facts)).encode()).hexdigest()[:8]}.part")
-    partial.write_text(json.dumps(dataclasses.asdict(facts)), encoding="utf-8")
-    partial.replace(path)
+    write_json(path, dataclasses.asdict(facts), indent=None)
     return facts
 
 
@@ -191,14 +191,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--label_map", help="values in the files that are trained as others, such as '{4: 3}'")
     parser.add_argument("--json", type=Path, help="also write the problems to this file")
     parser.add_argument("--debug", action="store_true", help="show the trace of an error")
-    options = parser.parse_args(arguments)
-    try:
-        return _report(options)
-    except LiverTumorSegError as error:
-        if options.debug:
-            raise
-        print(error, file=sys.stderr)  # noqa: T201
-        return error.exit_code
+    return exit_code(_report, parser.parse_args(arguments))
 
 
 def _report(options: argparse.Namespace) -> int:
@@ -234,7 +227,7 @@ def _report(options: argparse.Namespace) -> int:
     if options.json:
         content = {"dataset": str(options.dataset), "cases": len(cases), "bad_cases": sorted(bad)}
         content["problems"] = [dataclasses.asdict(problem) for problem in problems]
-        options.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        write_json(options.json, content)
     return InputError.exit_code if problems else 0
 
 

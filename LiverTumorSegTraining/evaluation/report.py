@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import SimpleITK as sitk
+from LiverTumorSegLib.wholefile import write_text
 
 from .bootstrap import FEWEST_CASES, RESAMPLES, Estimate
 from .case_scores import CaseScores, LesionRecord
@@ -99,7 +100,7 @@ def write_report(
         paired_charts=_paired_charts(paired or [], evaluation.model, other_model or "other"),
         other_model=other_model,
     )
-    path.write_text(page, encoding="utf-8")
+    write_text(path, page)
 
 
 def report_environment(*folders: Path) -> Any:

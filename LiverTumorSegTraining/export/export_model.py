@@ -12,7 +12,8 @@ from typing import Any
 
 import torch
 import yaml
-from LiverTumorSegLib.errors import InputError, LiverTumorSegError, UsageError
+from LiverTumorSegLib.command import exit_code
+from LiverTumorSegLib.errors import InputError, UsageError
 from LiverTumorSegLib.model.bundle import Bundle, save_bundle
 
 from LiverTumorSegTraining.export.model_card import write_model_card
@@ -124,24 +125,20 @@ def main(arguments: list[str] | None = None) -> int:
         "--best", action="store_true", help="the checkpoint with the best validation instead of the last"
     )
     parser.add_argument("--debug", action="store_true", help="show the trace of an error")
-    options = parser.parse_args(arguments)
-    try:
-        bundle = export_model(
-            options.run,
-            options.output,
-            id=options.id,
-            version=options.version,
-            training=_read_training(options.training),
-            tumor_threshold=options.tumor_threshold,
-            best=options.best,
-        )
-    except LiverTumorSegError as error:
-        if options.debug:
-            raise
-        print(error, file=sys.stderr)  # noqa: T201
-        return error.exit_code
+    return exit_code(_run, parser.parse_args(arguments))
+
+
+def _run(options: argparse.Namespace) -> None:
+    bundle = export_model(
+        options.run,
+        options.output,
+        id=options.id,
+        version=options.version,
+        training=_read_training(options.training),
+        tumor_threshold=options.tumor_threshold,
+        best=options.best,
+    )
     print(f"Model {bundle.id} {bundle.version} written to {options.output} (SHA-256 {bundle.sha256[:12]})")  # noqa: T201
-    return 0
 
 
 def _read_training(path: Path | None) -> dict[str, Any]:

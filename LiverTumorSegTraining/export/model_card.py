@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from LiverTumorSegLib.model.bundle import Bundle
+from LiverTumorSegLib.wholefile import write_text
 
 from LiverTumorSegTraining.recipe.config import Config
 from LiverTumorSegTraining.training.run_files import LOSS_CURVE
@@ -22,7 +23,7 @@ INTENDED_USE = "Research. Not a medical device; every segmentation must be check
 def write_model_card(bundle: Bundle, config: Config, folder: Path) -> Path:
     """Write MODEL_CARD.md beside the bundle and return its path."""
     path = folder / CARD
-    path.write_text(model_card(bundle, config, (folder / LOSS_CURVE).exists()), encoding="utf-8")
+    write_text(path, model_card(bundle, config, (folder / LOSS_CURVE).exists()))
     return path
 
 

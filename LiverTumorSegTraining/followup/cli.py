@@ -7,13 +7,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from LiverTumorSegLib.command import exit_code
 from LiverTumorSegLib.errors import UsageError
 from LiverTumorSegLib.scan.imageio import case_name
 
-from LiverTumorSegTraining.evaluation.command import exit_code
-
 from .inputs import ScanInput, load_time_point, parse_day
-from .outputs import write_csv, write_json
+from .outputs import write_csv, write_followup_json
 from .registration import IDENTITY, align_livers
 from .report import FollowUp, write_report
 from .response import assess, choose_targets, measure_changes
@@ -73,7 +72,7 @@ def _run(options: argparse.Namespace) -> None:
     if days != sorted(days):
         raise UsageError("The scans are not in order of time; give the oldest first.")
     followup = compare(points)
-    write_json(
+    write_followup_json(
         options.output / "followup.json",
         points,
         followup.alignments,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
-from LiverTumorSegTraining.evaluation.outputs import plain, spreadsheet_cell
+from LiverTumorSegLib.jsonfile import write_json
+from LiverTumorSegLib.wholefile import whole_file
+
+from LiverTumorSegTraining.evaluation.outputs import spreadsheet_cell
 
 from .registration import Alignment
 from .response import Assessment, Change
@@ -17,7 +19,7 @@ from .timepoints import TimePoint
 SCHEMA_VERSION = 1
 
 
-def write_json(
+def write_followup_json(
     path: Path,
     points: list[TimePoint],
     alignments: list[Alignment],
@@ -51,12 +53,12 @@ def write_json(
         "tracks": [dataclasses.asdict(change) for change in changes],
         "assessments": [dataclasses.asdict(assessment) for assessment in assessments],
     }
-    path.write_text(json.dumps(plain(document), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    write_json(path, document, indent=1)
 
 
 def write_csv(path: Path, points: list[TimePoint], changes: list[Change]) -> None:
     """Write one row for each lesion and scan."""
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with whole_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["track", "event", "target", "scan", "date", "parts", "volume_ml", "diameter_mm"])
         for change in changes:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from LiverTumorSegLib.wholefile import write_text
+
 from LiverTumorSegTraining.evaluation.report import report_environment
 
 from .charts import growth_chart, sum_chart
@@ -87,7 +89,7 @@ def write_report(path: Path, followup: FollowUp, pictured: int = 30) -> None:
             weak=WEAK,
         )
     )
-    path.write_text(page, encoding="utf-8")
+    write_text(path, page)
 
 
 def _short_labels(points: list[TimePoint]) -> list[str]:

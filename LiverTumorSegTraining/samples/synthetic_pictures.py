@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from LiverTumorSegLib.errors import InputError
 from LiverTumorSegLib.labels import LIVER, TUMOR
+from LiverTumorSegLib.wholefile import whole_file
 from scipy import ndimage
 
 from LiverTumorSegTraining.data.dataset import find_cases
@@ -69,5 +70,6 @@ def _draw(pairs: list[tuple[np.ndarray, np.ndarray, np.ndarray, str]], config: C
         right.imshow(after, cmap="gray", vmin=low, vmax=high)
         outline = ndimage.binary_dilation(new, iterations=2) & ~ndimage.binary_dilation(new)
         right.imshow(np.ma.masked_where(~outline, outline), cmap="autumn", alpha=0.8)
-    figure.savefig(path, dpi=90)
+    with whole_file(path) as partial:
+        figure.savefig(partial, dpi=90)
     return path

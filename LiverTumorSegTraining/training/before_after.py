@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+
+from LiverTumorSegLib.jsonfile import write_json
+from LiverTumorSegLib.wholefile import write_text
 
 from LiverTumorSegTraining.training.run_files import read_metrics
 
@@ -19,7 +21,7 @@ def write_before_after(run: Path) -> Path | None:
     if len(validations) < 2:
         return None
     before, after = validations[0], validations[-1]
-    (run / JSON).write_text(json.dumps({"before": before, "after": after}, indent=2) + "\n", encoding="utf-8")
+    write_json(run / JSON, {"before": before, "after": after})
     lines = [
         f"# Before and after {after['step'] - before['step']} steps", "",
         "| case | figure | before | after | change |", "|---|---|---|---|---|",
@@ -30,7 +32,7 @@ def write_before_after(run: Path) -> Path | None:
             known = value is not None and new is not None
             change = f"{new - value:+.3f}" if known else "-"
             lines.append(f"| {case} | {name.replace('_', ' ')} | {_number(value)} | {_number(new)} | {change} |")
-    (run / TABLE).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_text(run / TABLE, "\n".join(lines) + "\n")
     return run / TABLE
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from LiverTumorSegLib.errors import LiverTumorSegError, UsageError
+from LiverTumorSegLib.command import exit_code
+from LiverTumorSegLib.errors import UsageError
 
 from LiverTumorSegTraining.recipe.config import Config, load_config
 from LiverTumorSegTraining.recipe.config_errors import allowed, recipe_keys
@@ -84,17 +85,13 @@ def parse(arguments: list[str] | None) -> tuple[argparse.Namespace, dict[str, An
 
 def main(arguments: list[str] | None = None) -> int:
     """Train; return the exit code."""
-    debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
-    try:
-        options, overrides = parse(arguments)
-        config = load_config(options.config, overrides)
-        _run(config, options)
-    except LiverTumorSegError as error:
-        if debug:
-            raise
-        print(error, file=sys.stderr)  # noqa: T201
-        return error.exit_code
-    return 0
+    given = sys.argv[1:] if arguments is None else arguments
+
+    def run(_: argparse.Namespace) -> None:
+        options, overrides = parse(given)
+        _run(load_config(options.config, overrides), options)
+
+    return exit_code(run, argparse.Namespace(debug="--debug" in given))
 
 
 def _run(config: Config, options: argparse.Namespace) -> None:

@@ -9,6 +9,9 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from LiverTumorSegLib.jsonfile import write_json
+from LiverTumorSegLib.wholefile import whole_file
+
 from LiverTumorSegTraining.recipe.config import Config
 from LiverTumorSegTraining.training.loop import Trainer
 from LiverTumorSegTraining.training.run_files import CHECKPOINT, read_metrics
@@ -51,7 +54,7 @@ def cross_validate(
         cache = config.preparation.cache or run.resolve().parent / "prepared"
         part = part.model_copy(update={"preparation": config.preparation.model_copy(update={"cache": cache})})
         Trainer(part, root, folder, resume and (folder / CHECKPOINT).exists(), max_minutes).train()
-        (folder / FINISHED).write_text(json.dumps(last_validation(folder), indent=2) + "\n", encoding="utf-8")
+        write_json(folder / FINISHED, last_validation(folder))
     return summarise(
         [json.loads((run / f"fold_{k}" / FINISHED).read_text(encoding="utf-8")) for k in range(folds)], run
     )
@@ -80,8 +83,8 @@ def summarise(folds: list[dict[str, dict[str, float | None]]], run: Path) -> dic
         "sd": {name: statistics.stdev(values) if len(values) > 1 else None for name, values in known.items()},
         "cases": {case: figures | {"fold": k} for k, fold in enumerate(folds) for case, figures in fold.items()},
     }
-    (run / JSON).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    with (run / TABLE).open("w", newline="", encoding="utf-8") as stream:
+    write_json(run / JSON, summary)
+    with whole_file(run / TABLE) as partial, partial.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(["fold", *names])
         for number, fold in enumerate(means):

@@ -14,6 +14,7 @@ import yaml
 from LiverTumorSegLib.errors import CancelledError, InputError, LiverTumorSegError
 from LiverTumorSegLib.model.bundle import Bundle, load_bundle
 from LiverTumorSegLib.model.tiles import cpu_has_bfloat16
+from LiverTumorSegLib.wholefile import write_text
 from torch import Tensor, nn
 
 from LiverTumorSegTraining.recipe.config import Config
@@ -96,7 +97,7 @@ class Trainer:
             self._load_checkpoint()
         if self.processes.first:
             content = json.loads(config.model_dump_json())
-            (self.run / RESOLVED).write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+            write_text(self.run / RESOLVED, yaml.safe_dump(content, sort_keys=False))
 
     def train(self) -> None:
         """Train to the end of the recipe, the time limit, early stopping or Ctrl-C; the checkpoint is then whole.
@@ -257,7 +258,7 @@ class Trainer:
         if config.init_from is not None:
             started = warm_start(network, load_bundle(config.init_from))
             if self.processes.first:
-                (self.run / "warm_start.txt").write_text(f"{started}\n", encoding="utf-8")
+                write_text(self.run / "warm_start.txt", f"{started}\n")
                 print(f"Warm start from {config.init_from}: {started}")  # noqa: T201
         freeze(network, config.optimiser.freeze)
         network = self.processes.synchronise_norms(network).to(self.device)

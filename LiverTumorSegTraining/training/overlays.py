@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from LiverTumorSegLib.labels import IGNORE, label_table
+from LiverTumorSegLib.wholefile import whole_file
 
 from LiverTumorSegTraining.data.preparation import ANY_FOREGROUND
 from LiverTumorSegTraining.training.validation import Segmented
@@ -47,7 +48,8 @@ def draw_overlay(segmented: Segmented, labels: list[str], window_hu: tuple[float
     figure.suptitle(f"{segmented.name}, slice {z + 1} of {len(segmented.image)}")
     path = run / FOLDER / f"{segmented.name}.png"
     path.parent.mkdir(exist_ok=True)
-    figure.savefig(path, dpi=100)
+    with whole_file(path) as partial:
+        figure.savefig(partial, dpi=100)
     return path
 
 

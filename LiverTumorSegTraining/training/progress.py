@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from LiverTumorSegLib.errors import UsageError
+from LiverTumorSegLib.jsonfile import json_text
+from LiverTumorSegLib.wholefile import whole_file
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from LiverTumorSegTraining.training.run_files import LOSS_CURVE, METRICS, read_metrics
@@ -79,11 +80,7 @@ class TrainingProgress:
 
     def validation(self, step: int, figures: Figures) -> None:
         """Record validation figures."""
-        # JSON knows no NaN: a Dice of nothing is null.
-        plain = {
-            case: {k: v if math.isfinite(v) else None for k, v in values.items()} for case, values in figures.items()
-        }
-        self._record({"step": step, "validation": plain})
+        self._record({"step": step, "validation": figures})
         means = mean_figures(figures)
         self.say(f"validation at step {step}: " + ", ".join(f"{name} {value:.3f}" for name, value in means.items()))
         if self.events is not None:
@@ -97,7 +94,7 @@ class TrainingProgress:
         if self.quiet:
             return
         with (self.run / METRICS).open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(entry) + "\n")
+            stream.write(json_text(entry) + "\n")
 
 
 def _event_writer(run: Path) -> Any:
@@ -129,7 +126,8 @@ def draw_loss_curve(run: Path) -> None:
     for metric, points in validation_curves(entries).items():
         right.plot(*zip(*points, strict=True), "o-", label=metric.removesuffix("_dice") + " Dice")
     figure.legend(loc="outside upper center", ncols=4)
-    figure.savefig(run / LOSS_CURVE, dpi=110)
+    with whole_file(run / LOSS_CURVE) as partial:
+        figure.savefig(partial, dpi=110)
 
 
 def validation_curves(entries: list[dict[str, Any]]) -> dict[str, list[tuple[int, float]]]:

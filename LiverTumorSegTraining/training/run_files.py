@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
 from LiverTumorSegLib.errors import InputError
+from LiverTumorSegLib.jsonfile import json_text
+from LiverTumorSegLib.wholefile import whole_file, write_text
 
 CHECKPOINT = "checkpoint.pt"
 PREVIOUS = "checkpoint.previous.pt"
@@ -21,14 +22,14 @@ LOSS_CURVE = "loss_curve.png"
 
 def write_checkpoint(path: Path, state: dict[str, Any], keep_previous: bool = True) -> None:
     """Write a checkpoint whole or not at all; the one before it is kept beside it."""
-    partial = path.with_suffix(".part")
-    with partial.open("wb") as stream:
-        torch.save(state, stream)
-        stream.flush()
-        os.fsync(stream.fileno())
-    if keep_previous and path.exists():
-        path.replace(path.with_name(PREVIOUS))
-    partial.replace(path)
+    with whole_file(path) as partial:
+        with partial.open("wb") as stream:
+            try:
+                torch.save(state, stream)
+            except RuntimeError as error:
+                raise OSError("is the disk full?") from error
+        if keep_previous and path.exists():
+            path.replace(path.with_name(PREVIOUS))
 
 
 def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
@@ -73,6 +74,4 @@ def forget_metrics_after(run: Path, step: int) -> None:
     if not path.exists():
         return
     kept = [entry for entry in read_metrics(run) if entry.get("step", 0) <= step]
-    partial = path.with_suffix(".part")
-    partial.write_text("".join(json.dumps(entry) + "\n" for entry in kept), encoding="utf-8")
-    partial.replace(path)
+    write_text(path, "".join(json_text(entry) + "\n" for entry in kept))

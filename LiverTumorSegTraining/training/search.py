@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 from LiverTumorSegLib.errors import UsageError
+from LiverTumorSegLib.jsonfile import write_json
+from LiverTumorSegLib.wholefile import write_text
 
 from LiverTumorSegTraining.recipe.config import Config, parse_config
 from LiverTumorSegTraining.recipe.config_errors import nearest_key, recipe_keys
@@ -89,9 +91,9 @@ def search(
             for t in study.get_trials()
         ],
     }
-    (run / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    write_json(run / SUMMARY, summary)
     best = json.loads(with_values(config, study.best_params, run).model_dump_json())
-    (run / BEST_RECIPE).write_text(yaml.safe_dump(best, sort_keys=False), encoding="utf-8")
+    write_text(run / BEST_RECIPE, yaml.safe_dump(best, sort_keys=False))
     return summary
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,9 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from ..errors import ModelError
+from ..jsonfile import write_json
 from ..labels import Label, label_table
+from ..wholefile import whole_file
 from .network import UNet
 from .normalisation import Intensity
 
@@ -171,18 +172,10 @@ def save_bundle(bundle: Bundle, folder: Path | str, half: bool = True) -> Bundle
     }
     description["intensity"] = dataclasses.asdict(bundle.intensity)
     description["sha256"] = hashlib.sha256(payload).hexdigest()
-    _write_whole(folder / WEIGHTS, payload)
-    _write_whole(folder / DESCRIPTION, (json.dumps(description, indent=2) + "\n").encode())
+    with whole_file(folder / WEIGHTS) as partial:
+        partial.write_bytes(payload)
+    write_json(folder / DESCRIPTION, description)
     return load_bundle(folder)
-
-
-def _write_whole(path: Path, payload: bytes) -> None:
-    partial = path.with_name(path.name + ".part")
-    with partial.open("wb") as stream:
-        stream.write(payload)
-        stream.flush()
-        os.fsync(stream.fileno())
-    partial.replace(path)
 
 
 def _read_description(folder: Path) -> dict[str, Any]:

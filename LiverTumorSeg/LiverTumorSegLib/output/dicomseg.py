@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import SimpleITK as sitk
 from .. import __version__
 from ..errors import InputError, UsageError
 from ..labels import Code, Label
+from ..wholefile import whole_file
 
 _MANUFACTURER = "LiverTumorSeg"
 _SERIES_NUMBER = 900
@@ -91,7 +91,8 @@ def write_dicom_seg(
             f"No DICOM SEG can be made for the series of {dicom_files[0]}: {str(error).rstrip('.')}. "
             "Choose .seg.nrrd or .nii.gz."
         ) from error
-    _write_atomically(path, segmentation)
+    with whole_file(path) as partial:
+        segmentation.save_as(partial)
 
 
 def _on_slices(labelmap: sitk.Image, sources: Sequence[Any], labels: Sequence[Label]) -> npt.NDArray[np.uint8]:
@@ -134,16 +135,3 @@ def _describe(number: int, label: Label, algorithm_name: str, algorithm_version:
         ),
         display_color=highdicom.color.CIELabColor.from_rgb(*(round(255 * c) for c in label.color)),
     )
-
-
-def _write_atomically(path: Path, dataset: Any) -> None:
-    partial = path.parent / f".{os.getpid()}-partial.dcm"
-    try:
-        dataset.save_as(partial)
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: is the folder there, writable, and the disk not full?") from error
-    finally:
-        partial.unlink(missing_ok=True)

@@ -16,6 +16,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..labels import LIVER, LIVER_TUMOR, TUMOR, Label
+from ..wholefile import whole_file
 
 if TYPE_CHECKING:
     from ..pipeline.lesions import Lesion
@@ -116,9 +117,8 @@ def write_case_picture(
     )
     _write_findings(figure, volumes_ml(labelmap, labels), labels, lesions)
 
-    partial = path.with_name(path.name + ".part")
-    figure.savefig(partial, format="png", facecolor=PAPER)
-    partial.replace(path)
+    with whole_file(path) as partial:
+        figure.savefig(partial, format="png", facecolor=PAPER)
     return True
 
 

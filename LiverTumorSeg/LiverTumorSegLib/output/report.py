@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from .. import __version__
 from ..labels import label_table
 from ..pipeline.lesions import Lesion
+from ..wholefile import write_text
 from .picture import volumes_ml
 
 if TYPE_CHECKING:
@@ -64,12 +62,6 @@ def build_report(case: CaseImage, result: Result, *, quality: str) -> dict[str, 
     }
 
 
-def write_report_json(path: Path, report: Mapping[str, Any]) -> None:
-    """Write a report as JSON, in one step; a figure that is not finite becomes null."""
-    text = json.dumps(_plain(report), indent=2, ensure_ascii=False, allow_nan=False)
-    _write_text(path, text + "\n")
-
-
 def write_lesions_csv(path: Path, lesions: Sequence[Lesion]) -> None:
     """Write one row a lesion, largest first, the centroid in three columns (LPS mm); an unknown figure stays empty."""
     columns = [field.name for field in fields(Lesion)]
@@ -82,7 +74,7 @@ def write_lesions_csv(path: Path, lesions: Sequence[Lesion]) -> None:
         values = [getattr(lesion, column) for column in columns]
         row = [*values[:place], *values[place], *values[place + 1 :]]
         writer.writerow([_cell(value) for value in row])
-    _write_text(path, stream.getvalue())
+    write_text(path, stream.getvalue())
 
 
 def peak_rss_mb() -> float | None:
@@ -112,25 +104,3 @@ def _cell(value: object) -> object:
     if isinstance(value, float):
         return f"{value:.3f}" if math.isfinite(value) else ""
     return "" if value is None else value
-
-
-def _plain(value: Any) -> Any:
-    """Return a value of JSON types only."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if value is None or isinstance(value, str | int | float):
-        return value
-    return str(value)
-
-
-def _write_text(path: Path, text: str) -> None:
-    """Replace a file in one step: a reader sees the old one or the new one."""
-    partial = path.with_name(path.name + ".part")
-    partial.write_text(text, encoding="utf-8", newline="")
-    partial.replace(path)

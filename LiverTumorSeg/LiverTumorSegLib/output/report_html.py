@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..wholefile import write_text
 from .report_template import TEMPLATE
 
 
@@ -59,9 +60,7 @@ def write_html_report(path: Path, cases: Sequence[ReportCase], title: str = "Liv
         volumes=list(dict.fromkeys(name for case in cases for name in case.report["volumes_ml"])),
         cases=[{"case": case, "report": case.report, "picture": _inline(case.picture)} for case in cases],
     )
-    partial = path.with_name(path.name + ".part")
-    partial.write_text(page, encoding="utf-8", newline="\n")
-    partial.replace(path)
+    write_text(path, page)
 
 
 def _inline(picture: Path | None) -> str | None:

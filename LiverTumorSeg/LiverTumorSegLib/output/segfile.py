@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,13 +15,12 @@ from ..grid import affine_of
 from ..labels import Code, Label
 from ..scan.headers import read_header
 from ..scan.volumefile import read_pixels, read_volume
+from ..wholefile import write_image
 
 _WRITABLE = (".seg.nrrd", ".nrrd", ".nii.gz", ".nii", ".mha")
 _TERMINOLOGY = "Segmentation category and type - DICOM master list"
 _ANATOMY = "Anatomic codes - DICOM master list"
 _SEGMENT_KEY = re.compile(r"Segment(\d+)_(ID|Name|LabelValue|Layer)$")
-# A segmentation compresses well at any level; the lowest is several times faster.
-_COMPRESSION_LEVEL = 1
 
 
 def write_segmentation(
@@ -58,27 +56,7 @@ def write_segmentation(
     if suffix == ".seg.nrrd":
         for key, value in {**segment_header(image, tuple(labels)), **dict(metadata or {})}.items():
             image.SetMetaData(key, " ".join(str(value).split()))
-    write_atomically(path, image, suffix)
-
-
-def write_atomically(path: Path, image: sitk.Image, suffix: str) -> None:
-    """Write an image beside its place, flush it to the disk, then move it there.
-
-    Raises
-    ------
-    UsageError
-        When the folder or the disk does not take it.
-    """
-    partial = path.parent / f".{os.getpid()}-partial{suffix}"
-    try:
-        sitk.WriteImage(image, str(partial), useCompression=True, compressionLevel=_COMPRESSION_LEVEL)
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except (RuntimeError, OSError) as error:
-        raise UsageError(f"{path} cannot be written: is the folder there, writable, and the disk not full?") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    write_image(path, image)
 
 
 def segment_header(labelmap: sitk.Image, labels: tuple[Label, ...]) -> dict[str, str]:

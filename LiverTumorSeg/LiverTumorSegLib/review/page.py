@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
-from ..errors import UsageError
 from ..grid import Grid, superior_axis
 from ..labels import LIVER, TUMOR
+from ..wholefile import write_text
 from .figures import LesionFigures
 from .page_template import TEMPLATE
 from .region import Labels
@@ -76,12 +76,7 @@ def write_session_page(
         model=dict((provenance or {}).get("model") or {}),
         settings={key: (provenance or {})[key] for key in ("threshold", "quality") if key in (provenance or {})},
     )
-    partial = path.with_name(path.name + ".part")
-    try:
-        partial.write_text(page, encoding="utf-8", newline="\n")
-        partial.replace(path)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written ({error.strerror}): name another place.") from error
+    write_text(path, page)
 
 
 def key_image(image: sitk.Image, labels: Labels, lesion: LesionFigures) -> str:

@@ -7,7 +7,6 @@ that training neither learns them as tumour nor as liver.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,8 +19,9 @@ import SimpleITK as sitk
 from .. import __version__
 from ..errors import InputError, UsageError
 from ..grid import Grid
+from ..jsonfile import write_json
 from ..labels import IGNORE, LIVER, TUMOR
-from ..output.segfile import write_atomically
+from ..wholefile import write_image
 from .region import Labels
 from .verdicts import Verdicts
 
@@ -108,12 +108,10 @@ def write_training_pair(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"The folder {folder} cannot be made ({error.strerror}): name another one.") from error
-    write_atomically(pair.image, plain, ".nii.gz")
-    write_atomically(pair.label, Grid.of(plain).image(training_labels(verdicts, labels)), ".nii.gz")
+    write_image(pair.image, plain)
+    write_image(pair.label, Grid.of(plain).image(training_labels(verdicts, labels)))
     log = corrections(labels, verdicts, float(np.prod(image.GetSpacing())) / 1000, original, provenance)
-    partial = pair.log.with_name(pair.log.name + ".part")
-    partial.write_text(json.dumps({"name": name, **log}, indent=2) + "\n", encoding="utf-8")
-    partial.replace(pair.log)
+    write_json(pair.log, {"name": name, **log})
     return pair
 
 
