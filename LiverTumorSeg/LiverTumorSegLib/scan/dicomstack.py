@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,77 +14,62 @@ from ..errors import InputError
 from ..findings import Finding
 from ..grid import MAX_SHEAR, Floats, nearest_orthonormal, shear_of
 from ..labels import AIR_HU
-from .itk import itk_warnings_off
+from .dicomheader import Slice
+from .dicompixels import rescaled, stored_planes
+
+SAME_PLACE_MM = 0.01
+"""Slices nearer to each other lie at one place."""
 
 # A slice this far (in slice distances, or pixels) from its even place counts as displaced.
 _DISPLACED = 0.1
+# Gaps that differ from their mean by less than this part of it come from rounded positions, not from lost slices.
+_NEAR_MEAN = 0.25
+_MOST_DISPLACED = 0.5
 _MAX_GAP = 2.5
 _MAX_GAP_MM = 12.0
+# Less than this no rescale that was lost would change a value.
+_LOST_RESCALE_HU = 50.0
 
 Voxels = npt.NDArray[np.int16] | npt.NDArray[np.float32]
 
 
-def stack_slices(
-    files: Sequence[Path], positions: Floats, orientation: Sequence[float], pixel_spacing: Sequence[float]
-) -> tuple[sitk.Image, tuple[Finding, ...]]:
-    """Read slices in the given order as one volume.
-
-    Parameters
-    ----------
-    files : sequence of Path
-        DICOM slices ordered along the slice normal.
-    positions : ndarray (n, 3)
-        Centre of the first pixel of each slice, LPS mm.
-    orientation : sequence of 6 floats
-        Direction cosines along a row and down a column.
-    pixel_spacing : sequence of 2 floats
-        Distance between rows and between columns in mm, as DICOM orders them.
+def stack_slices(slices: Sequence[Slice]) -> tuple[sitk.Image, tuple[Finding, ...]]:
+    """Read slices, ordered along their normal, as one volume.
 
     Returns
     -------
     image : sitk.Image
         int16 (float32 where the values do not fit), right-handed, axes at right angles.
     findings : tuple of Finding
-        Gantry tilt or uneven gaps that were resampled away.
+        Gantry tilt or uneven gaps that were resampled away, missing slices, doubtful rescaling.
 
     Raises
     ------
     InputError
         Several images at one place, missing slices, or slices that do not form a stack.
     """
-    if len(files) == 1:
-        return _single(files[0]), ()
-    axes = _axes(files[0], orientation)
+    first, pixel_spacing = slices[0], slices[0].pixel_spacing
+    axes = _axes(first.path, np.mean([s.orientation for s in slices], axis=0))
+    positions = np.array([s.position for s in slices])
     local = (positions - positions[0]) @ axes
     heights = local[:, 2]
-    gaps = np.diff(heights)
-    gap = float(np.median(gaps))
-    _require_stack(files, heights, gaps, gap)
-    count = round(heights[-1] / gap) + 1
-    step = heights[-1] / (count - 1) if count > 1 else gap
-    uneven = count != len(files) or np.abs(heights - step * np.arange(count)).max() > _DISPLACED * step
+    count, step, findings = _places(first.path, heights) if len(slices) > 1 else (1, 1.0, [])
+    even: Floats = step * np.arange(count, dtype=np.float64)
     # Gantry tilt moves every slice sideways by the same amount a millimetre of height.
-    slope = local[-1, :2] / heights[-1]
+    slope = local[-1, :2] / max(heights[-1], step)
     stray = float(np.abs(local[:, :2] - heights[:, None] * slope).max())
     if stray > 0.5 * min(pixel_spacing):
         raise InputError(
-            f"The slices beside {files[0]} are displaced sideways by up to {stray:.1f} mm and form no straight stack. "
-            "Export the series again."
+            f"The slices beside {first.path} are displaced sideways by up to {stray:.1f} mm and form no straight "
+            "stack. Export the series again."
         )
     tilted = float(np.abs(slope).max() * heights[-1]) > _DISPLACED * min(pixel_spacing)
-    voxels = _read(files)
-    findings = []
-    if uneven:
-        voxels = _even(voxels, heights, step * np.arange(count))
-        findings.append(
-            Finding(
-                "uneven_slices",
-                "warning",
-                f"The slices lie {gaps.min():.2f} to {gaps.max():.2f} mm apart; the volume was interpolated to "
-                f"{step:.2f} mm. The segmentation lies on the interpolated slices.",
-            )
-        )
+    voxels = _read(slices)
+    findings += _doubt_rescale(slices, voxels)
+    if count != len(slices) or any(f.code == "uneven_slices" for f in findings):
+        voxels = _even(voxels, heights, even)
     image = sitk.GetImageFromArray(voxels)
+    del voxels
     image.SetOrigin(positions[0].tolist())
     image.SetSpacing((pixel_spacing[1], pixel_spacing[0], step))
     image.SetDirection(axes.ravel().tolist())
@@ -101,9 +87,9 @@ def stack_slices(
     return image, tuple(findings)
 
 
-def _axes(file: Path, orientation: Sequence[float]) -> Floats:
+def _axes(file: Path, orientation: Floats) -> Floats:
     """Return row direction, column direction and normal as columns of a rotation."""
-    rows, columns = np.asarray(orientation[:3]), np.asarray(orientation[3:])
+    rows, columns = orientation[:3], orientation[3:]
     direction = np.stack([rows, columns, np.cross(rows, columns)], axis=1)
     shear = shear_of(direction)
     if shear > MAX_SHEAR:
@@ -113,44 +99,92 @@ def _axes(file: Path, orientation: Sequence[float]) -> Floats:
     return nearest_orthonormal(direction)
 
 
-def _require_stack(files: Sequence[Path], heights: Floats, gaps: Floats, gap: float) -> None:
-    where = f"The series of {files[0]}"
-    if gaps.min() < 0.01:
-        same = int(np.count_nonzero(gaps < 0.01))
+def _places(file: Path, heights: Floats) -> tuple[int, float, list[Finding]]:
+    """Return number and distance of evenly spaced slices, and a finding where the slices themselves are uneven."""
+    gaps = np.diff(heights)
+    mean = float(heights[-1]) / len(gaps)
+    _require_places(file, gaps)
+    if np.abs(gaps - mean).max() <= _NEAR_MEAN * mean:
+        count, step, most = len(heights), mean, _MOST_DISPLACED
+    else:
+        typical = float(np.median(gaps))
+        typical = float(gaps[np.abs(gaps - typical) <= _NEAR_MEAN * typical].mean())
+        _require_whole(file, heights, gaps, typical)
+        count = round(heights[-1] / typical) + 1
+        step, most = float(heights[-1]) / (count - 1), _DISPLACED
+    if count == len(heights) and np.abs(heights - step * np.arange(count)).max() <= most * step:
+        return count, step, []
+    missing = ""
+    if count > len(heights):
+        after = [str(n + 1) for n in np.flatnonzero(gaps > 1.5 * step)]
+        missing = f" {count - len(heights)} slices are missing, after slice {', '.join(after)}."
+    message = (
+        f"The slices lie {gaps.min():.2f} to {gaps.max():.2f} mm apart; the volume was interpolated to "
+        f"{step:.2f} mm.{missing} The segmentation lies on the interpolated slices."
+    )
+    return count, step, [Finding("uneven_slices", "warning", message)]
+
+
+def _require_places(file: Path, gaps: Floats) -> None:
+    same = int(np.count_nonzero(gaps < SAME_PLACE_MM))
+    if same:
         raise InputError(
-            f"{where} has {same + 1} or more images at the same place: several phases or time points in one series. "
-            "Split it into one series a phase."
+            f"The series of {file} has {same + 1} or more images at the same place: several phases or time points in "
+            "one series. Split it into one series a phase."
         )
-    if gaps.max() > max(_MAX_GAP * gap, gap + 0.5) or (gaps.max() > _MAX_GAP_MM and gaps.max() > 1.5 * gap):
-        worst = int(np.argmax(gaps))
+
+
+def _require_whole(file: Path, heights: Floats, gaps: Floats, gap: float) -> None:
+    if gaps.max() <= max(_MAX_GAP * gap, gap + 0.5) and (gaps.max() <= _MAX_GAP_MM or gaps.max() <= 1.5 * gap):
+        return
+    # Where slices were lost, a gap is a multiple of the others.
+    parts = gaps / gap
+    if np.abs(parts - np.round(parts)).max() > _NEAR_MEAN:
         raise InputError(
-            f"{where} lacks slices: {gaps[worst]:.1f} mm between slices {worst + 1} and {worst + 2} "
-            f"({heights[worst]:.0f} mm from the first), {gap:.1f} mm elsewhere. Copy the whole series."
+            f"The slices of the series of {file} lie unevenly, {gaps.min():.1f} to {gaps.max():.1f} mm apart: several "
+            "scans in one series, or a scan that is no volume. Export one scan with even slices."
         )
+    worst = int(np.argmax(gaps))
+    raise InputError(
+        f"The series of {file} lacks slices: {gaps[worst]:.1f} mm between slices {worst + 1} and {worst + 2} "
+        f"({heights[worst]:.0f} mm from the first), {gap:.1f} mm elsewhere. Copy the whole series."
+    )
 
 
-def _single(file: Path) -> sitk.Image:
-    try:
-        with itk_warnings_off():
-            return sitk.ReadImage(str(file), imageIO="GDCMImageIO")
-    except RuntimeError as error:
-        raise InputError(
-            f"{file} is damaged or in an unknown encoding: its pixels cannot be read. Copy it again."
-        ) from error
+def _doubt_rescale(slices: Sequence[Slice], voxels: Voxels) -> list[Finding]:
+    """Doubt slices that rescale otherwise than most: those without, and those nearer to their neighbour with its."""
+    usual, times = Counter(s.rescale for s in slices).most_common(1)[0]
+    if times == len(slices):
+        return []
+    told = np.flatnonzero([s.rescale == usual for s in slices])
+    doubtful = []
+    for index, item in enumerate(slices):
+        if item.rescale is None or usual is None:
+            doubtful += [index + 1] * (item.rescale is None)
+        elif item.rescale != usual:
+            neighbour = voxels[told[np.abs(told - index).argmin()]].astype(np.float32)
+            own = voxels[index].astype(np.float32)
+            other = (own - item.rescale[1]) / item.rescale[0] * usual[0] + usual[1]
+            apart, nearer = (float(np.abs(values - neighbour).mean()) for values in (own, other))
+            doubtful += [index + 1] * (apart > _LOST_RESCALE_HU and nearer < 0.5 * apart)
+    if not doubtful:
+        return []
+    message = (
+        f"{len(doubtful)} of {len(slices)} slices ({', '.join(map(str, doubtful[:10]))}) have lost the rescale slope "
+        "and intercept that the others have, and are not in Hounsfield units. Export the series again."
+    )
+    return [Finding("rescale_lost", "error", message, overridable=True)]
 
 
-def _read(files: Sequence[Path]) -> Voxels:
+def _read(slices: Sequence[Slice]) -> Voxels:
     """Return the rescaled values of all slices, [z, y, x]: int16 where they fit, else float32."""
-    volume: Voxels | None = None
-    for index, file in enumerate(files):
-        piece = sitk.GetArrayFromImage(_single(file)).squeeze(0)
-        if volume is None:
-            volume = np.empty((len(files), *piece.shape), dtype=np.int16)
-        if volume.dtype == np.int16 and not _fits(piece):
+    columns, rows = slices[0].size
+    volume: Voxels = np.empty((len(slices), rows, columns), dtype=np.int16)
+    for index, (item, stored) in enumerate(zip(slices, stored_planes(slices), strict=True)):
+        plane = rescaled(stored, item.rescale)
+        if volume.dtype == np.int16 and not _fits(plane):
             volume = volume.astype(np.float32)
-        volume[index] = piece
-    if volume is None:
-        raise InputError("The series has no slices.")
+        volume[index] = plane
     return volume
 
 

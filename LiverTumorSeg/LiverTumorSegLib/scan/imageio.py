@@ -11,8 +11,11 @@ import SimpleITK as sitk
 
 from ..errors import InputError, readable
 from ..findings import Finding
-from .dicomio import choose_series, find_series, is_dicom, read_series, series_of
+from .dicomheader import is_dicom
+from .dicomseries import Series, find_series
+from .dicomstack import stack_slices
 from .headers import SUFFIXES, read_header
+from .serieschoice import SeriesRecord, choose_series, records, series_of
 from .textheader import TextHeader
 from .volumefile import read_volume
 
@@ -36,7 +39,9 @@ class CaseImage:
     modality : str or None
         DICOM modality; None for other formats.
     dicom_files : tuple of str
-        The slices in order, empty for other formats.
+        The slices in order (or the files of many frames), empty for other formats.
+    series : tuple of SeriesRecord
+        The DICOM series that were there, the one taken among them; empty for other formats.
     findings : tuple of Finding
         What reading had to decide or put right (which series, gantry tilt, contradicting header); to be shown and
         passed to ``refuse`` together with those of ``check_image``.
@@ -48,6 +53,7 @@ class CaseImage:
     sha256: str
     modality: str | None = None
     dicom_files: tuple[str, ...] = ()
+    series: tuple[SeriesRecord, ...] = ()
     findings: tuple[Finding, ...] = ()
 
 
@@ -57,10 +63,10 @@ def read_case(path: Path | str, series: str | None = None) -> CaseImage:
     Parameters
     ----------
     path : Path or str
-        NIfTI, NRRD, MetaImage, DICOM folder or DICOM file.
+        NIfTI, NRRD, MetaImage, DICOM folder, DICOMDIR (its folder) or DICOM file.
     series : str, optional
-        Series instance UID, or the number of the series as an earlier message listed them. Without it the CT series
-        with most slices is taken (a DICOM file: the series it belongs to), and a finding says so.
+        Series instance UID, or the number of the series as an earlier message listed them. Without it the likeliest
+        scan is taken (``choose_series``; of a DICOM file the series it belongs to), and a finding says so.
 
     Raises
     ------
@@ -71,10 +77,10 @@ def read_case(path: Path | str, series: str | None = None) -> CaseImage:
         raise InputError("The path of the scan is empty. Give a file or a folder.")
     path = Path(path)
     try:
-        if path.is_dir():
-            return _read_dicom(path, series)
         if not path.exists():
             raise InputError(f"{path} does not exist.")
+        if path.is_dir() or path.name.upper() == "DICOMDIR":
+            return _read_dicom(path, series)
         if is_dicom(path):
             return _read_dicom(path, series)
         if series is not None:
@@ -96,7 +102,7 @@ def case_name(path: Path | str) -> str:
     path = Path(path)
     if path.name in {"", ".."}:
         path = path.resolve()
-    name = path.resolve().parent.name if path.name == "DICOMDIR" else readable(path.name)
+    name = path.resolve().parent.name if path.name.upper() == "DICOMDIR" else readable(path.name)
     while ending := next((s for s in SUFFIXES if name.lower().endswith(s) and len(name) > len(s)), None):
         name = name[: -len(ending)]
     return name
@@ -134,19 +140,41 @@ def sha256_of(files: Iterable[Path | str]) -> str:
 
 
 def _read_dicom(path: Path, wanted: str | None) -> CaseImage:
-    found = find_series(path if path.is_dir() else path.parent, recursive=path.is_dir())
-    if path.is_dir() or wanted is not None:
-        chosen, findings = choose_series(found, path, wanted)
-    else:
-        chosen, findings = series_of(found, path), ()
-    image, more = read_series(chosen)
+    whole = path.is_dir() or path.name.upper() == "DICOMDIR"
+    found = find_series(path if path.is_dir() else path.parent, recursive=whole)
+    chosen, findings = choose_series(found, path, wanted) if whole or wanted else (series_of(found, path), ())
+    if chosen.damaged:
+        raise InputError(
+            f"{chosen.damaged[0]} is incomplete, damaged or in an unknown encoding, and the series needs it. "
+            "Copy the series again."
+        )
+    image, more = stack_slices(chosen.slices)
     files = tuple(str(file) for file in chosen.files)
     return CaseImage(
         image=image,
         name=case_name(path),
         path=path,
         sha256=sha256_of(files),
-        modality=chosen.modality,
+        modality=chosen.first.modality,
         dicom_files=files,
-        findings=(*findings, *more),
+        series=records(found, chosen),
+        findings=(*findings, *_left_out(chosen), *more),
     )
+
+
+def _left_out(series: Series) -> tuple[Finding, ...]:
+    findings = []
+    scouts = [s for s in series.left_out if s.localizer]
+    others = [str(s.instance) for s in series.left_out if not s.localizer]
+    if scouts:
+        findings.append(Finding("localizers_left_out", "info", f"{len(scouts)} scouts of the series were left out."))
+    if others:
+        message = (
+            f"{len(others)} images of the series have another orientation, size or acquisition and were left out: "
+            f"number {', '.join(others[:20])}{', ...' if len(others) > 20 else ''}."
+        )
+        findings.append(Finding("series_left_out", "warning", message))
+    if series.copies:
+        message = f"{series.copies} images of the series were there twice, with equal values; each was taken once."
+        findings.append(Finding("series_copies", "warning", message))
+    return tuple(findings)

@@ -103,7 +103,7 @@ def test_scouts_and_copies_are_left_out(tmp_path, ct, dicom_series):
     case = read_case(tmp_path)
     assert same_volume(case.image, ct)
     assert [(f.code, f.message) for f in case.findings] == [
-        ("series_left_out", "1 images of the series have another orientation or size and were left out.")
+        ("localizers_left_out", "1 scouts of the series were left out.")
     ]
 
 
@@ -158,6 +158,7 @@ def test_uneven_slices_are_interpolated(tmp_path, make_ct, dicom_series):
     case = read_case(tmp_path)
     assert [(f.code, f.grade) for f in case.findings] == [("uneven_slices", "warning")]
     assert "3.00 to 6.00 mm apart" in case.findings[0].message
+    assert "2 slices are missing, after slice 11, 19." in case.findings[0].message
     assert corner_distance_mm(affine_of(case.image), affine_of(image), image.GetSize()) < 1e-3
     seen, truth = (sitk.GetArrayFromImage(i).astype(int) for i in (case.image, image))
     assert np.abs(seen[keep] - truth[keep]).max() <= 1
@@ -176,7 +177,7 @@ def test_missing_slices_are_refused(tmp_path, make_ct, dicom_series):
 def test_several_phases_in_one_series_are_refused(tmp_path, make_ct, dicom_series):
     image = make_ct(size=(20, 18, 12))
     positions = np.repeat(positions_of(image), 2, axis=0)
-    stack = sitk.JoinSeries([image[:, :, k // 2] for k in range(24)], 0.0, 3.0)
+    stack = sitk.JoinSeries([image[:, :, k // 2] + k % 2 for k in range(24)], 0.0, 3.0)
     dicom_series(tmp_path, stack, positions=positions)
     with pytest.raises(InputError, match="images at the same place: several phases"):
         read_case(tmp_path)
@@ -214,7 +215,7 @@ def test_multi_frame_images_are_named(tmp_path, ct, dicom_series):
         SOPClassUID="1.2.840.10008.5.1.4.1.1.7.3",
     )
     with pytest.raises(
-        InputError, match="It holds multi-frame CT objects, which must be converted to one file a slice"
+        InputError, match="It holds multi-frame CT objects without positions of their frames"
     ):
         read_case(tmp_path)
 

@@ -1,0 +1,396 @@
+"""Kinds of DICOM beside one file a slice in one series: frames, no preamble, DICOMDIR, acquisitions, copies, text."""
+
+import shutil
+
+import numpy as np
+import pydicom
+import pytest
+import SimpleITK as sitk
+from LiverTumorSegLib.errors import InputError
+from LiverTumorSegLib.grid import affine_of, corner_distance_mm
+from LiverTumorSegLib.scan.imageio import read_case
+from pydicom.uid import RLELossless, generate_uid
+
+
+@pytest.fixture
+def ct(make_ct):
+    return make_ct(size=(40, 32, 20))
+
+
+def edit(folder, change):
+    """Change every file of a folder in place: ``change(number from 0, dataset)``."""
+    for number, path in enumerate(sorted(folder.iterdir())):
+        dataset = pydicom.dcmread(path)
+        change(number, dataset)
+        dataset.save_as(path)
+
+
+def same_volume(image, expected, millimetres=1e-4):
+    return (
+        image.GetSize() == expected.GetSize()
+        and corner_distance_mm(affine_of(image), affine_of(expected), expected.GetSize()) < millimetres
+        and np.array_equal(sitk.GetArrayViewFromImage(image), sitk.GetArrayViewFromImage(expected))
+    )
+
+
+def codes(case):
+    return [(f.code, f.grade) for f in case.findings]
+
+
+def sequence(**values):
+    item = pydicom.Dataset()
+    for keyword, value in values.items():
+        setattr(item, keyword, value)
+    return pydicom.Sequence([item])
+
+
+def to_enhanced(folder, order, per_frame_rescale=False):
+    """Put the slices of a series into one Enhanced CT object, frames in a given order; return its file."""
+    slices = [pydicom.dcmread(path) for path in sorted(folder.iterdir())]
+    slices = [slices[index] for index in order]
+    whole = slices[0]
+    whole.SOPClassUID = whole.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.2.1"
+    whole.NumberOfFrames = len(slices)
+    rescale = {"RescaleIntercept": "-1024", "RescaleSlope": "1", "RescaleType": "HU"}
+    shared = {
+        "PlaneOrientationSequence": sequence(ImageOrientationPatient=whole.ImageOrientationPatient),
+        "PixelMeasuresSequence": sequence(PixelSpacing=whole.PixelSpacing, SliceThickness="3"),
+    }
+    transformation = {} if per_frame_rescale else {"PixelValueTransformationSequence": sequence(**rescale)}
+    whole.SharedFunctionalGroupsSequence = sequence(**shared, **transformation)
+    groups, planes = [], []
+    for number, item in enumerate(slices):
+        own = {"PlanePositionSequence": sequence(ImagePositionPatient=item.ImagePositionPatient)}
+        stored = np.frombuffer(item.PixelData, np.uint16)
+        if per_frame_rescale:
+            intercept = -1024 - number
+            stored = stored + np.uint16(number)
+            changed = rescale | {"RescaleIntercept": str(intercept)}
+            own["PixelValueTransformationSequence"] = sequence(**changed)
+        groups.append(sequence(**own)[0])
+        planes.append(stored.tobytes())
+    whole.PerFrameFunctionalGroupsSequence = pydicom.Sequence(groups)
+    whole.PixelData = b"".join(planes)
+    for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleIntercept"):
+        delattr(whole, keyword)
+    del whole.RescaleSlope, whole.RescaleType, whole.SliceThickness
+    shutil.rmtree(folder)
+    folder.mkdir()
+    whole.save_as(folder / "enhanced.dcm")
+    return folder / "enhanced.dcm"
+
+
+@pytest.mark.parametrize("per_frame_rescale", [False, True])
+@pytest.mark.parametrize("order", ["forwards", "backwards", "mixed"])
+def test_enhanced_ct_with_frames_in_any_order(tmp_path, ct, dicom_series, order, per_frame_rescale):
+    dicom_series(tmp_path / "a", ct)
+    places = {"forwards": range(20), "backwards": range(19, -1, -1), "mixed": np.random.default_rng(0).permutation(20)}
+    file = to_enhanced(tmp_path / "a", list(places[order]), per_frame_rescale)
+    for path in (tmp_path / "a", file):
+        case = read_case(path)
+        assert same_volume(case.image, ct)
+        assert (case.modality, case.dicom_files, codes(case)) == ("CT", (str(file),), [])
+    dataset = pydicom.dcmread(file)
+    dataset.compress(RLELossless)
+    dataset.save_as(file)
+    assert same_volume(read_case(file).image, ct)
+
+
+def test_an_enhanced_ct_that_is_cut_is_refused(tmp_path, ct, dicom_series):
+    dicom_series(tmp_path / "a", ct)
+    file = to_enhanced(tmp_path / "a", range(20))
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(InputError, match=r"enhanced.dcm is incomplete, damaged"):
+        read_case(tmp_path / "a")
+
+
+def test_files_without_preamble(tmp_path, ct, dicom_series):
+    dicom_series(tmp_path / "a", ct)
+    for number, path in enumerate(sorted((tmp_path / "a").iterdir())):
+        dataset = pydicom.dcmread(path)
+        bare = pydicom.Dataset()
+        bare.update({element.tag: element for element in dataset})
+        bare.save_as(tmp_path / "a" / f"I{number:07d}", implicit_vr=True, little_endian=True)
+        path.unlink()
+    (tmp_path / "a" / "notes").write_bytes(b"\x08\0 this is no DICOM" * 20)
+    assert same_volume(read_case(tmp_path / "a").image, ct)
+    assert same_volume(read_case(tmp_path / "a" / "I0000003").image, ct)
+
+
+@pytest.mark.parametrize("suffix", [".IMA", ".ima", ""])
+def test_files_called_otherwise(tmp_path, ct, dicom_series, suffix):
+    dicom_series(tmp_path, ct, names=[f"CT.1.{k}{suffix}" for k in range(20)])
+    assert same_volume(read_case(tmp_path).image, ct)
+    assert same_volume(read_case(tmp_path / f"CT.1.7{suffix}").image, ct)
+
+
+def test_a_dicomdir_stands_for_its_folder(tmp_path, ct, dicom_series):
+    disc = tmp_path / "disc of Lékař"
+    dicom_series(disc / "DICOM" / "S1", ct)
+    (disc / "DICOMDIR").write_bytes(bytes(128) + b"DICM" + bytes(100))
+    case = read_case(disc / "DICOMDIR")
+    assert same_volume(case.image, ct)
+    assert case.name == "disc of Lékař"
+
+
+def test_acquisitions_in_one_series_are_listed_and_chosen(tmp_path, ct, dicom_series):
+    uid = dicom_series(tmp_path, ct, AcquisitionNumber=3)
+    dicom_series(tmp_path, ct[:, :, :15] + 40, names=[f"p{k}" for k in range(15)], AcquisitionNumber=1)
+    edit(tmp_path, lambda _, dataset: setattr(dataset, "SeriesInstanceUID", uid))
+    case = read_case(tmp_path)
+    assert same_volume(case.image, ct)
+    assert codes(case) == [("series_chosen", "info")]
+    assert f"1: CT 'portal venous', 15 slices, acquisition 1, UID {uid}; 2: CT" in case.findings[0].message
+    assert [(r.number, r.acquisition, r.slices, r.taken) for r in case.series] == [(1, 1, 15, False), (2, 3, 20, True)]
+    assert same_volume(read_case(tmp_path, "1").image, ct[:, :, :15] + 40)
+    assert same_volume(read_case(tmp_path / "p3").image, ct[:, :, :15] + 40)
+    assert same_volume(read_case(tmp_path, uid).image, ct)
+
+
+def test_acquisitions_that_follow_each_other_are_one_scan(tmp_path, ct, dicom_series):
+    uid = dicom_series(tmp_path, ct[:, :, :11], AcquisitionNumber=1)
+    dicom_series(tmp_path, ct[:, :, 10:] + 0, names=[f"p{k:02d}" for k in range(10)], AcquisitionNumber=2)
+    edit(tmp_path, lambda _, dataset: setattr(dataset, "SeriesInstanceUID", uid))
+    case = read_case(tmp_path)
+    assert same_volume(case.image, ct)
+    assert codes(case) == [("series_copies", "warning")]
+    shared = pydicom.dcmread(tmp_path / "p00")
+    shared.PixelData = bytes(len(shared.PixelData))
+    shared.save_as(tmp_path / "p00")
+    case = read_case(tmp_path)
+    assert same_volume(case.image, ct)
+    assert codes(case) == [("series_left_out", "warning")]
+    assert "1 images of the series have another orientation, size or acquisition" in case.findings[0].message
+    assert "number 1." in case.findings[0].message
+
+
+def test_copies_sent_again_under_new_names_are_one(tmp_path, ct, dicom_series):
+    uid = dicom_series(tmp_path, ct)
+    dicom_series(tmp_path, ct, names=[f"again{k}" for k in range(20)])
+    edit(tmp_path, lambda _, dataset: setattr(dataset, "SeriesInstanceUID", uid))
+    case = read_case(tmp_path)
+    assert same_volume(case.image, ct)
+    assert codes(case) == [("series_copies", "warning")]
+    assert "20 images of the series were there twice" in case.findings[0].message
+
+
+def test_images_at_one_place_are_no_volume(tmp_path, ct, dicom_series):
+    spot = sitk.JoinSeries([ct[:, :, 5] + k for k in range(30)], 0.0, 1.0)
+    positions = np.repeat([[0.0, 0.0, 50.0]], 30, axis=0)
+    names = [f"m{k}" for k in range(30)]
+    dicom_series(tmp_path, spot, positions=positions, names=names, description="Monitoring", number=1)
+    edit(tmp_path, lambda number, dataset: setattr(dataset, "AcquisitionNumber", number))
+    with pytest.raises(InputError, match="30 or more images at the same place"):
+        read_case(tmp_path)
+    dicom_series(tmp_path, ct[:, :, :9], number=2)
+    case = read_case(tmp_path)
+    assert same_volume(case.image, ct[:, :, :9])
+    assert "1: CT 'Monitoring', 30 slices, UID" in case.findings[0].message
+
+
+@pytest.mark.parametrize(
+    "worse",
+    [
+        {"ImageType": ["DERIVED", "SECONDARY", "AXIAL"]},
+        {"ImageType": ["ORIGINAL", "PRIMARY", "AXIAL", "IODINE"]},
+        {"description": "Iodine map"},
+        {"description": "cor MPR"},
+        {"RescaleType": "MGML"},
+        {"modality": "PT"},
+    ],
+)
+def test_the_scan_goes_before_what_was_computed_from_it(tmp_path, ct, dicom_series, worse):
+    dicom_series(tmp_path / "a", ct[:, :, :10], number=2)
+    dicom_series(tmp_path / "b", ct, number=1, **worse)
+    assert read_case(tmp_path).image.GetSize()[2] == 10
+    shutil.rmtree(tmp_path / "a")
+    assert read_case(tmp_path).image.GetSize()[2] == 20
+
+
+def test_a_word_inside_a_word_is_no_reformat(tmp_path, ct, dicom_series):
+    dicom_series(tmp_path / "a", ct[:, :, :10], number=1, description="pelvis")
+    dicom_series(tmp_path / "b", ct, number=2, description="hemipelvis")
+    assert read_case(tmp_path).image.GetSize()[2] == 20
+
+
+def test_two_patients_in_a_folder_are_named(tmp_path, ct, dicom_series):
+    dicom_series(tmp_path / "a", ct, number=1)
+    uid = dicom_series(tmp_path / "b", ct[:, :, :9], PatientName="Other^Person", PatientID="2")
+    case = read_case(tmp_path)
+    assert codes(case) == [("series_chosen", "info"), ("several_patients", "warning")]
+    assert "scans of 2 patients (Phantom^A (1), Other^Person (2)); the one of Phantom^A" in case.findings[1].message
+    assert codes(read_case(tmp_path, uid)) == []
+
+
+def test_every_file_with_a_series_of_its_own(tmp_path, ct, dicom_series):
+    dicom_series(tmp_path, ct)
+    edit(tmp_path, lambda _, dataset: setattr(dataset, "SeriesInstanceUID", generate_uid()))
+    for path in (tmp_path, tmp_path / "0003.dcm"):
+        with pytest.raises(InputError, match="each of its 20 images has a series UID of its own"):
+            read_case(path)
+
+
+@pytest.mark.parametrize("decimals", [1, 2])
+@pytest.mark.parametrize("step", [0.625, 1.25, 3.3])
+def test_rounded_positions_keep_every_slice(tmp_path, make_ct, dicom_series, step, decimals):
+    image = make_ct(size=(20, 18, 73), spacing=(4, 4, step))
+    positions = np.array([image.TransformIndexToPhysicalPoint((0, 0, k)) for k in range(73)]).round(decimals)
+    dicom_series(tmp_path, image, positions=positions)
+    case = read_case(tmp_path)
+    assert same_volume(case.image, image, 0.1)
+    assert codes(case) == []
+
+
+def test_whole_millimetres_keep_the_slices_of_a_thin_scan(tmp_path, make_ct, dicom_series):
+    """Gaps of 2 and 3 mm stand for 2.5 mm: near their mean, so the slices stay where they are."""
+    image = make_ct(size=(20, 18, 30), spacing=(4, 4, 2.5))
+    positions = np.array([image.TransformIndexToPhysicalPoint((0, 0, k)) for k in range(30)]).round(0)
+    dicom_series(tmp_path, image, positions=positions)
+    assert same_volume(read_case(tmp_path).image, image, 0.6)
+
+
+def test_orientations_that_differ_in_the_last_digits_are_one_stack(tmp_path, ct, dicom_series):
+    dicom_series(tmp_path, ct)
+
+    def turn(number, dataset):
+        sine = 0.000499 if number % 2 else 0.000501
+        dataset.ImageOrientationPatient = [1, f"{sine}", 0, f"{-sine}", 1, 0]
+
+    edit(tmp_path, turn)
+    case = read_case(tmp_path)
+    assert np.array_equal(sitk.GetArrayViewFromImage(case.image), sitk.GetArrayViewFromImage(ct))
+    assert codes(case) == []
+
+
+def test_images_of_another_plane_are_left_out_by_number(tmp_path, ct, dicom_series):
+    dicom_series(tmp_path, ct)
+
+    def turn(number, dataset):
+        if number in {4, 9}:
+            dataset.ImageOrientationPatient = [1, 0, 0, 0, 0, -1]
+
+    edit(tmp_path, turn)
+    case = read_case(tmp_path)
+    assert codes(case) == [("series_left_out", "warning"), ("uneven_slices", "warning")]
+    assert case.findings[0].message.endswith("were left out: number 5, 10.")
+
+
+def test_unevenness_is_not_called_a_loss(tmp_path, ct, dicom_series):
+    heights = np.array([0, 3, 6, 9, 12, 15, 18, 26.0, 29, 32, 35, 38, 41, 44, 47, 50, 53, 56, 59, 62])
+    dicom_series(tmp_path, ct, positions=np.column_stack([0 * heights, 0 * heights, heights]))
+    with pytest.raises(InputError, match=r"lie unevenly, 3.0 to 8.0 mm apart"):
+        read_case(tmp_path)
+
+
+def compressed(dataset, compressor, file):
+    """Compress the pixels of a dataset with GDCM, by way of a file of their own."""
+    stored = np.frombuffer(dataset.PixelData, np.uint16).reshape(dataset.Rows, dataset.Columns)
+    writer = sitk.ImageFileWriter()
+    writer.SetImageIO("GDCMImageIO")
+    writer.SetCompressor(compressor)
+    writer.UseCompressionOn()
+    writer.SetFileName(str(file))
+    writer.Execute(sitk.GetImageFromArray(stored[None]))
+    packed = pydicom.dcmread(file)
+    dataset.file_meta.TransferSyntaxUID = packed.file_meta.TransferSyntaxUID
+    dataset.PixelData = packed.PixelData
+    dataset["PixelData"].is_undefined_length = True
+
+
+@pytest.mark.parametrize("kind", ["plain", "RLE", "JPEG2000", "JPEG"])
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_compressed_and_monochrome1_slices_are_the_stored_values(tmp_path, ct, dicom_series, kind, photometric):
+    dicom_series(tmp_path / "a", ct)
+
+    def change(_, dataset):
+        dataset.PhotometricInterpretation = photometric
+        if kind == "RLE":
+            dataset.compress(RLELossless)
+        elif kind != "plain":
+            compressed(dataset, kind, tmp_path / "packed.dcm")
+            assert dataset.file_meta.TransferSyntaxUID.is_compressed
+
+    edit(tmp_path / "a", change)
+    assert same_volume(read_case(tmp_path / "a").image, ct)
+
+
+@pytest.mark.parametrize("signed", [0, 1])
+def test_bits_beside_the_stored_ones_are_no_value(tmp_path, ct, dicom_series, signed):
+    dicom_series(tmp_path, ct)
+
+    def change(_, dataset):
+        stored = np.frombuffer(dataset.PixelData, np.uint16).astype(int)
+        stored = stored - 1024 if signed else stored
+        dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 12, 11, signed
+        dataset.RescaleIntercept = "0" if signed else "-1024"
+        # An overlay in the upper bits, as old scanners put it there.
+        dataset.PixelData = ((stored & 0x0FFF) | 0x9000).astype(np.uint16).tobytes()
+
+    edit(tmp_path, change)
+    assert same_volume(read_case(tmp_path).image, ct)
+
+
+def test_big_endian_slices(tmp_path, ct, dicom_series):
+    dicom_series(tmp_path, ct)
+    for path in tmp_path.iterdir():
+        dataset = pydicom.dcmread(path)
+        swapped = pydicom.Dataset()
+        swapped.update({element.tag: element for element in dataset})
+        swapped.file_meta = dataset.file_meta
+        swapped.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRBigEndian
+        swapped.PixelData = np.frombuffer(dataset.PixelData, "<u2").astype(">u2").tobytes()
+        swapped.save_as(path, implicit_vr=False, little_endian=False)
+    assert same_volume(read_case(tmp_path).image, ct)
+
+
+@pytest.mark.parametrize("lost", ["absent", "zero intercept"])
+def test_slices_that_lost_their_rescale_are_an_error(tmp_path, ct, dicom_series, lost):
+    dicom_series(tmp_path, ct)
+
+    def change(number, dataset):
+        if number == 12 and lost == "absent":
+            del dataset.RescaleIntercept, dataset.RescaleSlope
+        elif number == 12:
+            dataset.RescaleIntercept = "0"
+
+    edit(tmp_path, change)
+    (finding,) = read_case(tmp_path).findings
+    assert (finding.code, finding.grade, finding.overridable) == ("rescale_lost", "error", True)
+    assert finding.message.startswith("1 of 20 slices (13) have lost the rescale")
+
+
+def test_slices_with_rescales_of_their_own_are_fine(tmp_path, ct, dicom_series):
+    dicom_series(tmp_path, ct)
+
+    def change(number, dataset):
+        stored = np.frombuffer(dataset.PixelData, np.uint16)
+        dataset.RescaleIntercept = str(-1024 - 100 * (number % 3))
+        dataset.PixelData = (stored + np.uint16(100 * (number % 3))).tobytes()
+
+    edit(tmp_path, change)
+    case = read_case(tmp_path)
+    assert same_volume(case.image, ct)
+    assert codes(case) == []
+
+
+@pytest.mark.parametrize(
+    ("charset", "raw", "text"),
+    [
+        (None, "Leber portalvenös".encode("latin-1"), "Leber portalvenös"),
+        ("ISO_IR 100", "portalvenös".encode("latin-1"), "portalvenös"),
+        ("ISO_IR 192", "肝 portální".encode(), "肝 portální"),
+        ("ISO_IR 144", "печень".encode("iso8859-5"), "печень"),
+        ("ISO_IR 192", b"portalven\xf6s", "portalven\ufffds"),
+        ("no such set", b"a \x1b[31m b", "a [31m b"),
+    ],
+)
+def test_text_of_any_encoding(tmp_path, ct, dicom_series, charset, raw, text):
+    raw += b" " * (len(raw) % 2)
+    dicom_series(tmp_path / "a", ct, description="x" * len(raw), SpecificCharacterSet=charset or "")
+    dicom_series(tmp_path / "b", ct[:, :, :9])
+    for path in (tmp_path / "a").iterdir():
+        path.write_bytes(path.read_bytes().replace(b"x" * len(raw), raw))
+    case = read_case(tmp_path)
+    assert [r.description for r in case.series if r.taken] == [text]
+    assert f"'{text}'" in case.findings[0].message
+    case.findings[0].message.encode()
