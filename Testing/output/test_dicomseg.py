@@ -133,3 +133,14 @@ def test_what_cannot_be_written(case, tmp_path, make_ct, dicom_series):
     ):
         write_dicom_seg(tmp_path / "a.dcm", labelled(other), LIVER_TUMOR, other.dicom_files, "m", "1")
     assert not (tmp_path / "a.dcm").exists()
+
+
+def test_what_may_be_empty_may_be_absent(tmp_path, make_ct, dicom_series):
+    absent = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID")
+    absent += ("AccessionNumber", "ReferringPhysicianName")
+    dicom_series(tmp_path / "a", make_ct(size=(40, 32, 12)), **dict.fromkeys(absent))
+    case = read_case(tmp_path / "a")
+    write_dicom_seg(tmp_path / "a.dcm", labelled(case), LIVER_TUMOR, case.dicom_files, "m", "1")
+    segmentation, array = read_back(tmp_path / "a.dcm", case)
+    assert np.array_equal(array, sitk.GetArrayViewFromImage(labelled(case)))
+    assert [segmentation[keyword].value for keyword in absent if keyword in segmentation] == [""] * len(absent)

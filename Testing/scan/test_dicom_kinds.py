@@ -8,6 +8,8 @@ import pytest
 import SimpleITK as sitk
 from LiverTumorSegLib.errors import InputError
 from LiverTumorSegLib.grid import affine_of, corner_distance_mm
+from LiverTumorSegLib.labels import LIVER_TUMOR
+from LiverTumorSegLib.output.dicomseg import write_dicom_seg
 from LiverTumorSegLib.scan.imageio import read_case
 from pydicom.uid import RLELossless, generate_uid
 
@@ -94,6 +96,22 @@ def test_enhanced_ct_with_frames_in_any_order(tmp_path, ct, dicom_series, order,
     dataset.compress(RLELossless)
     dataset.save_as(file)
     assert same_volume(read_case(file).image, ct)
+
+
+def test_a_dicom_seg_refers_to_the_frames_of_an_enhanced_ct(tmp_path, ct, dicom_series):
+    highdicom = pytest.importorskip("highdicom", reason="the extra 'dicom' is not installed")
+    dicom_series(tmp_path / "a", ct)
+    file = to_enhanced(tmp_path / "a", list(np.random.default_rng(0).permutation(20)))
+    case = read_case(file)
+    array = np.zeros(case.image.GetSize()[::-1], np.uint8)
+    array[3:9, 5:20, 8:30], array[4:6, 8:12, 10:15] = 1, 2
+    labelmap = sitk.GetImageFromArray(array)
+    labelmap.CopyInformation(case.image)
+    write_dicom_seg(tmp_path / "a.dcm", labelmap, LIVER_TUMOR, case.dicom_files, "m", "1")
+    volume = highdicom.seg.segread(tmp_path / "a.dcm").get_volume(combine_segments=True)
+    assert [int((volume.array == value).sum()) for value in (1, 2)] == [int((array == v).sum()) for v in (1, 2)]
+    places = [np.append(np.argwhere(a == 2).mean(0), 1) for a in (volume.array, array)]
+    assert np.allclose((volume.affine @ places[0])[:3], (affine_of(case.image) @ places[1][[2, 1, 0, 3]])[:3])
 
 
 def test_an_enhanced_ct_that_is_cut_is_refused(tmp_path, ct, dicom_series):

@@ -13,10 +13,16 @@ import SimpleITK as sitk
 from .. import __version__
 from ..errors import InputError, UsageError
 from ..labels import Code, Label
+from ..scan.dicomheader import Slice, read_slices, require_slices
 from ..wholefile import whole_file
 
 _MANUFACTURER = "LiverTumorSeg"
 _SERIES_NUMBER = 900
+# What the standard wants present in every object of a patient and study, but lets be empty (type 2).
+_MAY_BE_EMPTY = (
+    *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID"),
+    *("AccessionNumber", "ReferringPhysicianName", "PositionReferenceIndicator"),
+)
 
 
 def write_dicom_seg(
@@ -61,15 +67,19 @@ def write_dicom_seg(
         ) from error
     if not dicom_files:
         raise InputError("A DICOM SEG can only be written for DICOM input; choose .seg.nrrd or .nii.gz.")
-    sources = [pydicom.dcmread(file, stop_before_pixels=True) for file in dicom_files]
+    sources = [pydicom.dcmread(file, stop_before_pixels=True, force=True) for file in dicom_files]
+    slices = [s for file in map(Path, dicom_files) for s in require_slices(read_slices(file), file)]
     for source in sources:
+        for keyword in _MAY_BE_EMPTY:
+            if keyword not in source:
+                setattr(source, keyword, "")
         # Present but empty, as some scanners write it, means the same as absent; highdicom takes only the latter.
         if not source.get("SpecificCharacterSet", "absent"):
             del source.SpecificCharacterSet
     try:
         segmentation = highdicom.seg.Segmentation(
             source_images=sources,
-            pixel_array=_on_slices(labelmap, sources, labels),
+            pixel_array=_on_slices(labelmap, slices, labels),
             segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
             segment_descriptions=[
                 _describe(number, label, algorithm_name, algorithm_version)
@@ -95,23 +105,22 @@ def write_dicom_seg(
         segmentation.save_as(partial)
 
 
-def _on_slices(labelmap: sitk.Image, sources: Sequence[Any], labels: Sequence[Label]) -> npt.NDArray[np.uint8]:
-    """Return segment numbers on the source slices, [slice, row, column]."""
+def _on_slices(labelmap: sitk.Image, slices: Sequence[Slice], labels: Sequence[Label]) -> npt.NDArray[np.uint8]:
+    """Return segment numbers on the source slices (or frames), [slice, row, column]."""
     numbers = np.zeros(256, dtype=np.uint8)
     for number, label in enumerate(labels, start=1):
         numbers[label.value] = number
     labelmap = sitk.Cast(labelmap, sitk.sitkUInt8)
-    frames = np.empty((len(sources), int(sources[0].Rows), int(sources[0].Columns)), dtype=np.uint8)
-    for index, source in enumerate(sources):
-        rows, columns = np.reshape(np.asarray(source.ImageOrientationPatient, dtype=float), (2, 3))
+    frames = np.empty((len(slices), *slices[0].size[::-1]), dtype=np.uint8)
+    for index, source in enumerate(slices):
         frame = sitk.Resample(
             labelmap,
-            [int(source.Columns), int(source.Rows), 1],
+            [*source.size, 1],
             sitk.Transform(),
             sitk.sitkNearestNeighbor,
-            [float(v) for v in source.ImagePositionPatient],
-            [float(source.PixelSpacing[1]), float(source.PixelSpacing[0]), labelmap.GetSpacing()[2]],
-            np.stack([rows, columns, np.cross(rows, columns)], axis=1).ravel().tolist(),
+            source.position,
+            [*source.pixel_spacing[::-1], labelmap.GetSpacing()[2]],
+            np.stack([source.orientation[:3], source.orientation[3:], source.normal], axis=1).ravel().tolist(),
         )
         frames[index] = numbers[sitk.GetArrayViewFromImage(frame)[0]]
     return frames
