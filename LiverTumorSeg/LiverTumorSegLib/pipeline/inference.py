@@ -24,8 +24,9 @@ from ..model.tiles import Cancelled, Progress, TilePlan, flip_sets, predict_prob
 from ..scan.checks import check_image, replace_nonfinite
 from .enhancement import doubt_enhancement
 from .lesions import Lesion, measure_lesions
-from .localise import NO_LIVER, Location, body_box, joined_liver, judge
+from .localise import Location, body_box, joined_liver, judge
 from .maps import attention, uncertainty
+from .plausibility import judge_liver, outside_skulls
 from .postprocess import Postprocessing, liver_and_tumor
 from .preprocess import resample
 from .result import Result
@@ -150,9 +151,12 @@ class Segmenter:
             values, probability = None, None
         else:
             values, probability = self._fine(channels, native, location, run)
-            if location is not None and not values[0].any():
-                # What the localiser took for a liver was none; what it said of it is void.
-                doubts = [NO_LIVER]
+            if location is not None:
+                shown, more = judge_liver(*values, channels[0], location, keep=force)
+                # What the localiser said of something that is no liver is void.
+                doubts = [*doubts, *more] if shown else more
+                if not shown:
+                    values, probability, run.maps = None, None, {}
         run.findings.extend(doubts)
         run.tell(0.92, "Measuring lesions")
         with run.stage("measure"):
@@ -217,7 +221,7 @@ class Segmenter:
             array = normalise(values, bundle.intensity)[None]
             plan = TilePlan(bundle.patch_size, 0.25)
             probability = self._predict(bundle, array, plan, run, 0.02, 0.25, "Looking for the liver")[0]
-            return judge(probability, grid)
+            return judge(outside_skulls(probability, values, grid), grid)
 
     def _fine(
         self, channels: list[sitk.Image], native: Grid, location: Location | None, run: _Run

@@ -135,7 +135,7 @@ def _doubts(liver: np.ndarray, volume: float, grid: Grid) -> list[Finding]:
             "and volumes are of the visible part."
         )
         findings.append(Finding("liver_cut", "warning", message))
-    if volume > LARGEST_LIVER_ML or (volume < SMALL_LIVER_ML and not cut):
+    if not SMALL_LIVER_ML <= volume <= LARGEST_LIVER_ML:
         size = "large" if volume > LARGEST_LIVER_ML else "small"
         message = f"The organ found is unusually {size} for a liver ({volume:.0f} ml): check that it is the liver."
         findings.append(Finding("liver_volume", "warning", message))
