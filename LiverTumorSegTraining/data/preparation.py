@@ -60,6 +60,8 @@ class PreparedCase:
         For each lesion (each class, if the task is not the liver) some of its voxels, (n, 3) as z, y, x.
     organ_centres : ndarray
         Some voxels of the liver (of any class, if the task is not the liver), (n, 3).
+    sha256 : tuple of str
+        Of the files: images, then the label.
     """
 
     case: Case
@@ -69,6 +71,7 @@ class PreparedCase:
     statistics: tuple[ChannelStatistics, ...]
     lesion_centres: tuple[np.ndarray, ...]
     organ_centres: np.ndarray
+    sha256: tuple[str, ...] = ()
 
     def intensities(self, config: Config) -> list[Intensity]:
         """Return, for each channel, the steps that turn a patch into network input as inference does for the scan."""
@@ -114,12 +117,13 @@ def prepare(case: Case, config: Config, cache: PreparationCache | None = None) -
     InputError
         If image and label do not lie on the same grid, or a label value has no name.
     """
+    files = tuple(content_hash(path) for path in (*case.images, case.label) if path is not None)
     if cache is None:
-        return _prepared(case, _arrays(case, config))
-    return _prepared(case, cache.get(_key(case, config), lambda: _arrays(case, config)))
+        return _prepared(case, _arrays(case, config), files)
+    return _prepared(case, cache.get(_key(case, config, files), lambda: _arrays(case, config)), files)
 
 
-def _key(case: Case, config: Config) -> str:
+def _key(case: Case, config: Config, files: tuple[str, ...]) -> str:
     """Return a name that changes whenever the prepared arrays would."""
     recipe = config.preparation.model_dump(mode="json", exclude={"cache", "mean", "sd", "normalisation"})
     parts = {
@@ -130,12 +134,12 @@ def _key(case: Case, config: Config) -> str:
         "channels": len(config.data.channels),
         "task": config.task,
         "liver_only": case.liver_only,
-        "files": [content_hash(path) for path in (*case.images, case.label) if path is not None],
+        "files": list(files),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def _prepared(case: Case, arrays: Arrays) -> PreparedCase:
+def _prepared(case: Case, arrays: Arrays, files: tuple[str, ...]) -> PreparedCase:
     ends = np.cumsum(arrays.small["lesion_sizes"])[:-1]
     lesions = np.split(arrays.small["lesion_voxels"], ends) if len(arrays.small["lesion_sizes"]) else []
     return PreparedCase(
@@ -146,6 +150,7 @@ def _prepared(case: Case, arrays: Arrays) -> PreparedCase:
         tuple(ChannelStatistics(*(float(v) for v in row)) for row in arrays.small["statistics"]),
         tuple(lesions),
         arrays.small["organ_voxels"],
+        files,
     )
 
 

@@ -19,6 +19,7 @@ from LiverTumorSegLib.model.bundle import Bundle, save_bundle
 from LiverTumorSegTraining.export.model_card import write_model_card
 from LiverTumorSegTraining.recipe.config import Config, load_config
 from LiverTumorSegTraining.training.model import bundle_of
+from LiverTumorSegTraining.training.provenance import read_provenance
 from LiverTumorSegTraining.training.run_files import (
     BEST,
     CHECKPOINT,
@@ -73,7 +74,7 @@ def export_model(
     config = load_config(run / RESOLVED)
     state = read_checkpoint(run / (BEST if best else CHECKPOINT), torch.device("cpu"))
     metrics = read_metrics(run)
-    provenance = _provenance(config, state, metrics) | (training or {})
+    provenance = _provenance(config, state, metrics, read_provenance(run)) | (training or {})
     bundle = dataclasses.replace(
         bundle_of(config, state["average"]),
         id=id or config.id,
@@ -88,14 +89,17 @@ def export_model(
     return saved
 
 
-def _provenance(config: Config, state: dict[str, Any], metrics: list[dict[str, Any]]) -> dict[str, Any]:
+def _provenance(
+    config: Config, state: dict[str, Any], metrics: list[dict[str, Any]], started_from: dict[str, Any]
+) -> dict[str, Any]:
     losses = [entry["loss"] for entry in metrics if entry.get("loss") is not None]
     validations = [entry for entry in metrics if "validation" in entry]
     provenance: dict[str, Any] = {
         "steps": state["step"],
         "hours": round(state["minutes"] / 60, 3),
         "batch_size": config.sampling.batch_size,
-        "held_out_patients": list(config.data.validation),
+        "held_out_patients": started_from.get("split", {}).get("validation", list(config.data.validation)),
+        **started_from,
     }
     if losses:
         provenance["loss_first"], provenance["loss_last"] = losses[0], losses[-1]

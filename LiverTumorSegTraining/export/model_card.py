@@ -16,6 +16,7 @@ CARD = "MODEL_CARD.md"
 _TOLD_ELSEWHERE = {
     *("steps", "hours", "batch_size", "held_out_patients", "loss_first", "loss_last", "validation"),
     *("data", "licence", "attribution", "limits", "intended_use"),
+    *("split", "cases", "field_of_view", "parent_model", "packages", "data_set", "class_weights"),
 }
 INTENDED_USE = "Research. Not a medical device; every segmentation must be checked by a person before it is used."
 
@@ -55,6 +56,7 @@ def model_card(bundle: Bundle, config: Config, with_curve: bool = False) -> str:
         f"* Data: {training.get('data', 'not stated')}.",
         f"* Licence of the weights: {training.get('licence', 'not stated')}.",
     ]  # fmt: skip
+    lines += _start(training)
     if config.synthetic.probability:
         share = f"{config.synthetic.probability:.0%}"
         lines.append(f"* Synthetic tumours in {share} of the patches (after Hu et al., CVPR 2023).")
@@ -70,6 +72,35 @@ def model_card(bundle: Bundle, config: Config, with_curve: bool = False) -> str:
     if "attribution" in training:
         lines += ["", "## Attribution", "", *_bullets(training["attribution"])]
     return "\n".join(lines) + "\n"
+
+
+def _start(training: dict[str, Any]) -> list[str]:
+    """Return what the run recorded of its data, packages and parent."""
+    lines = []
+    cases = training.get("cases", [])
+    if cases:
+        counts = {part: sum(case["part"] == part for case in cases) for part in ("training", "validation", "mixed in")}
+        told = ", ".join(f"{number} {part}" for part, number in counts.items() if number)
+        patients = {part: len(names) for part, names in training["split"].items() if isinstance(names, list)}
+        lines.append(
+            f"* Cases of {training['data_set']!r}: {told}; {patients['training']} patients trained on, "
+            f"{patients['validation']} held out. Each file's SHA-256 is in model.json."
+        )
+    if training.get("class_weights"):
+        weights = ", ".join(f"{value:.3g}" for value in training["class_weights"])
+        lines.append(f"* Class weights, background first: {weights}.")
+    parent = training.get("parent_model")
+    if parent:
+        lines.append(
+            f"* Started from model {parent['id']} {parent['version']} (SHA-256 `{parent['sha256']}`; licence: "
+            f"{parent.get('licence', 'not stated')}). What its licence asks for holds for this one too."
+        )
+        lines += [f"  * {_plain(entry)}" for entry in _listed(parent.get("attribution", []))]
+    if "packages" in training:
+        lines.append(
+            "* With " + ", ".join(f"{name} {version}" for name, version in training["packages"].items()) + "."
+        )
+    return lines
 
 
 def _intensity(bundle: Bundle) -> str:
@@ -112,7 +143,11 @@ def _number(value: float | None) -> str:
 
 
 def _bullets(value: Any) -> list[str]:
-    return [f"* {_plain(entry)}" for entry in (value if isinstance(value, list) else [value])]
+    return [f"* {_plain(entry)}" for entry in _listed(value)]
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _plain(value: Any) -> str:

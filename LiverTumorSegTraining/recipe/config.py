@@ -52,6 +52,11 @@ class PreparationConfig(Section):
         None, description="resize each volume to z, y, x instead of spacing_mm"
     )
     crop: Literal["none", "liver"] = Field("none", description="keep the whole scan, or the labelled organ's box only")
+    field_of_view: Literal["auto", "whole_scan", "liver_box", "crop"] = Field(
+        "auto",
+        description="what inference shows the network: the whole scan; the liver's box, found by the localiser; or a "
+        "scan that the user cut to the organ. auto: as crop says",
+    )
     crop_margin_mm: float = Field(15.0, ge=0, description="margin around the box of crop: liver")
     window_hu: tuple[float, float] | None = Field((-150.0, 250.0), description="clip to these HU; null for MR")
     clip_percentiles: tuple[float, float] | None = Field(None, description="clip to these percentiles, for MR")
@@ -187,7 +192,10 @@ class RunConfig(Section):
     )
     early_stopping: int = Field(0, ge=0, description="validations without improvement after which to stop; 0: never")
     overlays: bool = Field(True, description="pictures of validation cases: scan, truth, prediction")
-    tensorboard: bool = Field(False, description="write TensorBoard event files into the run folder")
+    tensorboard: Literal["auto"] | bool = Field(
+        "auto", description="TensorBoard event files in the run folder; auto: where the package is installed"
+    )
+    mlflow: bool = Field(False, description="also record to MLflow, where MLFLOW_TRACKING_URI points")
     log_every: int = Field(20, ge=1, description="steps whose mean loss makes one line of metrics.jsonl")
 
 
@@ -208,6 +216,7 @@ class Config(Section):
         "liver-tumor", description="what the pipeline uses it for"
     )
     init_from: Path | None = Field(None, description="bundle whose weights the network starts from")
+    fine_tune: bool = Field(False, description="the recipe goes on from a trained model: init_from must name it")
     data: DataConfig = DataConfig()
     preparation: PreparationConfig = PreparationConfig()
     sampling: SamplingConfig = SamplingConfig()
@@ -224,6 +233,20 @@ class Config(Section):
         """Number of classes, background included."""
         return len(self.data.labels) + 1
 
+    @property
+    def field_of_view(self) -> str:
+        """What inference shows the network: "whole_scan", "liver_box" or "crop"."""
+        if self.preparation.field_of_view != "auto":
+            return self.preparation.field_of_view
+        if self.preparation.crop == "none":
+            return "whole_scan"
+        return "liver_box" if self.single_ct else "crop"
+
+    @property
+    def single_ct(self) -> bool:
+        """Whether the input is one channel in HU, as the localiser and the synthetic tumours need it."""
+        return len(self.data.channels) == 1 and self.preparation.window_hu is not None
+
     @model_validator(mode="after")
     def _consistent(self) -> Config:
         problems = [message for wrong, message in self._rules() if wrong]
@@ -233,7 +256,7 @@ class Config(Section):
 
     def _rules(self) -> list[tuple[bool, str]]:
         sampling, network = self.sampling, self.network
-        single_ct = len(self.data.channels) == 1 and self.preparation.window_hu is not None
+        view = self.field_of_view
         makes_tumors = self.synthetic.probability > 0 or self.synthetic.distractor_probability > 0
         weights = self.loss.class_weights
         return [
@@ -254,13 +277,23 @@ class Config(Section):
                 "sampling.tumor_fraction and sampling.liver_fraction together are above 1",
             ),
             (
-                makes_tumors and not (single_ct and self.task != "other"),
+                makes_tumors and not (self.single_ct and self.task != "other"),
                 "synthetic tumours need one CT channel with a window_hu and a liver task: set "
                 "synthetic.probability and synthetic.distractor_probability to 0",
             ),
             (
                 isinstance(weights, list) and (len(weights) != self.classes or min(weights) < 0),
                 f"loss.class_weights needs {self.classes} values of at least 0, background first",
+            ),
+            (
+                view == "liver_box" and not self.single_ct,
+                "preparation.field_of_view liver_box needs the localiser, which knows one CT channel only: "
+                "set it to crop or whole_scan",
+            ),
+            (
+                view == "whole_scan" and self.preparation.crop != "none",
+                "preparation.crop cuts the scans to the organ, but field_of_view whole_scan shows the network more "
+                "than it was trained on",
             ),
             (
                 self.data.fold >= self.data.folds,

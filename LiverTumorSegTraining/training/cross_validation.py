@@ -13,6 +13,7 @@ from LiverTumorSegLib.jsonfile import write_json
 from LiverTumorSegLib.wholefile import whole_file
 
 from LiverTumorSegTraining.recipe.config import Config
+from LiverTumorSegTraining.training.before_start import check_start_of_folds
 from LiverTumorSegTraining.training.loop import Trainer
 from LiverTumorSegTraining.training.run_files import CHECKPOINT, read_metrics
 from LiverTumorSegTraining.training.validation import Figures, mean_figures
@@ -43,6 +44,7 @@ def cross_validate(
         "folds": the mean figures of each fold; "mean" and "sd" over the folds; "cases": figures of every case.
     """
     run = Path(run)
+    check_start_of_folds(config, [run / f"fold_{fold}" for fold in range(folds)], resume)
     for fold in range(folds):
         folder = run / f"fold_{fold}"
         if resume and (folder / FINISHED).exists():

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 import yaml
 from LiverTumorSegLib.errors import CancelledError, InputError, LiverTumorSegError
+from LiverTumorSegLib.jsonfile import write_json
 from LiverTumorSegLib.model.bundle import Bundle, load_bundle
 from LiverTumorSegLib.model.tiles import cpu_has_bfloat16
 from LiverTumorSegLib.wholefile import write_text
@@ -23,11 +24,14 @@ from LiverTumorSegTraining.samples.prefetch import Prefetch
 from LiverTumorSegTraining.samples.sampling import Batch, PatchSampler
 from LiverTumorSegTraining.training.averaging import WeightAverage
 from LiverTumorSegTraining.training.before_after import write_before_after
+from LiverTumorSegTraining.training.before_start import check_start
+from LiverTumorSegTraining.training.display import Advance, Display
 from LiverTumorSegTraining.training.distributed import Processes
 from LiverTumorSegTraining.training.losses import SegmentationLoss, automatic_class_weights
 from LiverTumorSegTraining.training.model import bundle_of, network_of
 from LiverTumorSegTraining.training.overlays import draw_overlay
-from LiverTumorSegTraining.training.progress import TrainingProgress
+from LiverTumorSegTraining.training.provenance import PROVENANCE, run_provenance
+from LiverTumorSegTraining.training.records import RunRecords
 from LiverTumorSegTraining.training.run_files import (
     BEST,
     CHECKPOINT,
@@ -39,7 +43,8 @@ from LiverTumorSegTraining.training.run_files import (
 from LiverTumorSegTraining.training.schedule import learning_rate
 from LiverTumorSegTraining.training.stop_request import StopRequest
 from LiverTumorSegTraining.training.training_data import TrainingData, load_training_data
-from LiverTumorSegTraining.training.validation import Figures, Segmented, score, validate
+from LiverTumorSegTraining.training.validation import Figures, Segmented, figures_in_words, score, validate
+from LiverTumorSegTraining.training.validation_loss import ValidationLoss
 from LiverTumorSegTraining.training.warm_start import freeze, warm_start
 
 BAD_STEPS_IN_A_ROW = 3
@@ -75,18 +80,26 @@ class Trainer:
         data: TrainingData | None = None,
     ) -> None:
         self.config, self.run, self.max_minutes = config, Path(run), max_minutes
+        check_start(config, self.run, resume)
+        # A model that cannot be read is to be known before the data set is.
+        parent = load_bundle(config.init_from) if config.init_from is not None else None
         self.processes = Processes(config)
         self.device = self.processes.device
+        self.display = Display(quiet=not self.processes.first)
         self.run.mkdir(parents=True, exist_ok=True)
-        self.data = data if data is not None else load_training_data(Path(root), config, self.run, self.processes)
+        if data is None:
+            data = load_training_data(Path(root), config, self.run, self.processes, self.display)
+        self.data = data
         self.sampler = PatchSampler(self.data.training, config, self.data.mixed)
         self.augment = MonaiAugmentation(config.augmentation, config.run.seed)
-        self.network = self._new_network()
+        self.network = self._new_network(parent)
         self.average = WeightAverage(self.network, config.optimiser.ema)
         self.parallel = self.processes.wrap(self.network)
         self.mixed_precision = config.run.amp == "auto" and bfloat16_is_fast(self.device, config)
         self.optimiser = self._new_optimiser()
-        self.loss = SegmentationLoss(config.loss, self._class_weights(), self.processes.add_up)
+        weights = self._class_weights()
+        self.loss = SegmentationLoss(config.loss, weights, self.processes.add_up)
+        self.validation_loss = ValidationLoss(data.validation, config, weights) if data.validation else None
         self.step, self.minutes = 0, 0.0
         self.bad_steps = 0
         self.bad_cases: list[list[str]] = []
@@ -96,8 +109,10 @@ class Trainer:
         if resume:
             self._load_checkpoint()
         if self.processes.first:
+            forget_metrics_after(self.run, self.step if resume else -1)
             content = json.loads(config.model_dump_json())
             write_text(self.run / RESOLVED, yaml.safe_dump(content, sort_keys=False))
+            write_json(self.run / PROVENANCE, run_provenance(config, Path(root), data, weights, parent))
 
     def train(self) -> None:
         """Train to the end of the recipe, the time limit, early stopping or Ctrl-C; the checkpoint is then whole.
@@ -109,46 +124,43 @@ class Trainer:
         LiverTumorSegError
             When the loss was not finite several steps in a row.
         """
-        settings = self.config.run
+        settings, steps = self.config.run, self.config.optimiser.steps
         started, minutes_before = time.monotonic(), self.minutes
         saved = validated = started
         with (
             StopRequest() as stop,
-            Prefetch(self._sample, self.step, self.config.optimiser.steps, settings.workers) as batches,
-            TrainingProgress(
-                self.run,
-                self.config.optimiser.steps,
-                settings.log_every,
-                settings.tensorboard,
-                not self.processes.first,
-            ) as progress,
+            Prefetch(self._sample, self.step, steps, settings.workers) as batches,
+            RunRecords(self.run, self.config, self.step, not self.processes.first) as records,
+            self.display.stage("training", steps) as advance,
         ):
-            progress.losses = self.recent_losses
+            records.losses = self.recent_losses
+            advance(self.step, "first samples", self._done())
             if settings.validate_before and self.step == 0:
-                self._validate(progress)
+                self._validate(records)
             stopped = self._agree_on_time(minutes_before, started, stop)
-            while self.step < self.config.optimiser.steps and self._done() < 1 and not stopped and not self._no_gain():
+            while self.step < steps and self._done() < 1 and not stopped and not self._no_gain():
                 rate = learning_rate(self.config.optimiser, self._done())
                 loss = self._one_step(batches.next(), rate)
                 self.step += 1
                 stopped = self._agree_on_time(minutes_before, started, stop)
-                progress.step(self.step, self.minutes, loss, rate)
+                records.step(self.step, self.minutes, loss, rate)
+                advance(self.step, f"loss {loss:.3f}", self._done())
                 now = time.monotonic()
                 if now - saved > settings.checkpoint_minutes * 60:
                     self.save_checkpoint()
                     saved = time.monotonic()
                 (validation_due,) = self.processes.agree(now - validated > settings.validation_minutes * 60)
                 if self.data.validation and validation_due:
-                    self._validate(progress)
+                    self._validate(records)
                     validated = time.monotonic()
             self.save_checkpoint()
             # A person who pressed Ctrl-C does not wait for a validation.
             if not stopped:
                 if self.validated_step < self.step:
-                    self._validate(progress)
+                    self._validate(records)
                 if settings.validate_before and self.processes.first:
                     write_before_after(self.run)
-            progress.say(self._last_words(stopped))
+        self.display.say(self._last_words(stopped))
         self.processes.leave()
         if stopped:
             raise CancelledError(
@@ -213,11 +225,14 @@ class Trainer:
                 "cases with verify_dataset, or lower optimiser.learning_rate."
             )
 
-    def _validate(self, progress: TrainingProgress) -> None:
+    def _validate(self, records: RunRecords) -> None:
         self.validated_step = self.step
         if self.data.validation and self.processes.first:
-            figures: Figures = validate(self.bundle(), self.data.validation, self.config, self.device, self._show)
-            progress.validation(self.step, figures)
+            with self.display.stage("validation", len(self.data.validation)) as advance:
+                figures = self._figures(advance)
+            loss = self.validation_loss(self._averaged(), self.device) if self.validation_loss is not None else None
+            records.validation(self.step, figures, loss)
+            self.display.say(f"validation at step {self.step}: {figures_in_words(figures, loss)}")
             self.validations_without_gain += 1
             if score(figures) > self.best_score:
                 self.best_score, self.validations_without_gain = score(figures), 0
@@ -226,6 +241,13 @@ class Trainer:
             self.on_validation(self.step, score(figures))
         (without_gain,) = self.processes.agree(self.validations_without_gain)
         self.validations_without_gain = int(without_gain)
+
+    def _figures(self, advance: Advance) -> Figures:
+        cases = self.data.validation
+        return validate(self.bundle(), cases, self.config, self.device, self._show, advance)
+
+    def _averaged(self) -> nn.Module:
+        return self.bundle().build().to(self.device)
 
     def _show(self, segmented: Segmented) -> None:
         if self.config.run.overlays:
@@ -251,15 +273,15 @@ class Trainer:
         bad = f", {self.bad_steps} steps skipped because they were not finite" if self.bad_steps else ""
         return f"{why} after step {self.step}, {self.minutes:.1f} minutes{bad}. The run is in {self.run}."
 
-    def _new_network(self) -> nn.Module:
+    def _new_network(self, parent: Bundle | None) -> nn.Module:
         config = self.config
         torch.manual_seed(config.run.seed)
         network = network_of(config)
-        if config.init_from is not None:
-            started = warm_start(network, load_bundle(config.init_from))
+        if parent is not None:
+            started = warm_start(network, parent)
             if self.processes.first:
                 write_text(self.run / "warm_start.txt", f"{started}\n")
-                print(f"Warm start from {config.init_from}: {started}")  # noqa: T201
+                self.display.say(f"Warm start from {config.init_from}: {started}")
         freeze(network, config.optimiser.freeze)
         network = self.processes.synchronise_norms(network).to(self.device)
         return network.to(memory_format=torch.channels_last_3d) if config.network.dims == 3 else network
@@ -274,8 +296,9 @@ class Trainer:
         return torch.optim.AdamW(parameters, optimiser.learning_rate, weight_decay=optimiser.weight_decay)
 
     def _class_weights(self) -> list[float] | None:
-        if self.config.loss.class_weights != "auto":
-            return None
+        given = self.config.loss.class_weights
+        if given != "auto":
+            return given
         return automatic_class_weights([prepared.label for prepared in self.data.training], self.config.classes)
 
     def _state(self) -> dict[str, Any]:
@@ -307,8 +330,6 @@ class Trainer:
         self.best_score = state.get("best_score", -math.inf)
         self.validations_without_gain = state.get("validations_without_gain", 0)
         self.recent_losses = state.get("recent_losses", [])
-        if self.processes.first:
-            forget_metrics_after(self.run, self.step)
 
 
 def bfloat16_is_fast(device: torch.device, config: Config) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from LiverTumorSegLib.errors import InputError
+from LiverTumorSegLib.errors import InputError, UsageError
 from LiverTumorSegLib.jsonfile import json_text
 from LiverTumorSegLib.wholefile import whole_file, write_text
 
@@ -22,14 +22,17 @@ LOSS_CURVE = "loss_curve.png"
 
 def write_checkpoint(path: Path, state: dict[str, Any], keep_previous: bool = True) -> None:
     """Write a checkpoint whole or not at all; the one before it is kept beside it."""
-    with whole_file(path) as partial:
-        with partial.open("wb") as stream:
-            try:
-                torch.save(state, stream)
-            except RuntimeError as error:
-                raise OSError("is the disk full?") from error
-        if keep_previous and path.exists():
-            path.replace(path.with_name(PREVIOUS))
+    try:
+        with whole_file(path) as partial:
+            with partial.open("wb") as stream:
+                try:
+                    torch.save(state, stream)
+                except RuntimeError as error:
+                    raise OSError("is the disk full?") from error
+            if keep_previous and path.exists():
+                path.replace(path.with_name(PREVIOUS))
+    except UsageError as error:
+        raise UsageError(f"{error} The last checkpoint is whole: go on from it with --resume.") from error
 
 
 def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:

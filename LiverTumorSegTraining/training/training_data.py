@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +13,11 @@ from LiverTumorSegLib.labels import TUMOR
 from LiverTumorSegTraining.data.case import Case
 from LiverTumorSegTraining.data.dataset import find_cases, list_cases, split
 from LiverTumorSegTraining.data.preparation import PreparedCase, cache_of, prepare
+from LiverTumorSegTraining.data.preparation_cache import PreparationCache
 from LiverTumorSegTraining.data.reading import as_classes, read_label
 from LiverTumorSegTraining.data.verify import refuse_or_exclude, verify_cases
 from LiverTumorSegTraining.recipe.config import Config
+from LiverTumorSegTraining.training.display import Display
 from LiverTumorSegTraining.training.distributed import Processes
 
 
@@ -29,7 +30,7 @@ class TrainingData:
     mixed: list[PreparedCase]
 
 
-def load_training_data(root: Path, config: Config, run: Path, processes: Processes) -> TrainingData:
+def load_training_data(root: Path, config: Config, run: Path, processes: Processes, display: Display) -> TrainingData:
     """Return the cases of a recipe.
 
     Raises
@@ -39,23 +40,20 @@ def load_training_data(root: Path, config: Config, run: Path, processes: Process
     """
     cache = cache_of(config, run)
 
-    def tell(sentence: str) -> None:
-        if processes.first:
-            print(sentence, flush=True)  # noqa: T201
-
     def prepared() -> TrainingData:
-        cases = sound_cases(root, config, cache.folder, tell)
+        cases = sound_cases(root, config, cache.folder, display)
         training, validation = split(cases, config.data, lambda case: tumor_burden_ml(case, config))
         mixed = []
         if config.data.mix is not None:
             held_out = {case.patient for case in validation}
-            others = sound_cases(config.data.mix, config, cache.folder, tell)
+            others = sound_cases(config.data.mix, config, cache.folder, display)
             mixed = [case for case in others if case.patient not in held_out]
             if not mixed:
                 raise InputError(f"data.mix {config.data.mix} holds only patients that are held out for validation.")
-        return TrainingData(
-            *([prepare(case, config, cache) for case in part] for part in (training, validation, mixed))
-        )
+        parts = (training, validation, mixed)
+        everything = prepare_all([case for part in parts for case in part], config, cache, display)
+        ends = np.cumsum([len(part) for part in parts])
+        return TrainingData(everything[: ends[0]], everything[ends[0] : ends[1]], everything[ends[1] :])
 
     # The first process fills the cache, the others then read it.
     data = prepared() if processes.first else None
@@ -63,11 +61,24 @@ def load_training_data(root: Path, config: Config, run: Path, processes: Process
     return data if data is not None else prepared()
 
 
-def sound_cases(root: Path, config: Config, cache: Path, tell: Callable[[str], None]) -> list[Case]:
+def sound_cases(root: Path, config: Config, cache: Path, display: Display) -> list[Case]:
     """Return the usable cases of a data set after verification."""
-    cases = find_cases(root, config.data, tell)
-    report = verify_cases(list_cases(root, config.data), config.data, cache, config.task == "localiser")
-    return refuse_or_exclude(cases, report, config.data, tell)
+    cases = find_cases(root, config.data, display.say)
+    listed = list_cases(root, config.data)
+    with display.stage("verifying cases", len(listed)) as advance:
+        report = verify_cases(listed, config.data, cache, config.task == "localiser", lambda done, of: advance(done))
+    return refuse_or_exclude(cases, report, config.data, display.say)
+
+
+def prepare_all(cases: list[Case], config: Config, cache: PreparationCache, display: Display) -> list[PreparedCase]:
+    """Return the cases on the grid of the recipe, in their order."""
+    prepared = []
+    with display.stage("preparing cases", len(cases)) as advance:
+        for number, case in enumerate(cases):
+            advance(number, case.name)
+            prepared.append(prepare(case, config, cache))
+        advance(len(cases))
+    return prepared
 
 
 def tumor_burden_ml(case: Case, config: Config) -> float:

@@ -17,6 +17,7 @@ from LiverTumorSegLib.model.tiles import TilePlan, predict_probabilities
 from LiverTumorSegTraining.data.preparation import ANY_FOREGROUND, PreparedCase
 from LiverTumorSegTraining.data.reading import as_classes, read_channels, read_label
 from LiverTumorSegTraining.recipe.config import Config
+from LiverTumorSegTraining.training.display import Advance
 
 Figures = dict[str, dict[str, float]]
 
@@ -38,6 +39,7 @@ def validate(
     config: Config,
     device: torch.device,
     show: Callable[[Segmented], None] | None = None,
+    advance: Advance | None = None,
 ) -> Figures:
     """Return {case: {"liver_dice", "tumor_dice", "tumor_ml", "reference_tumor_ml"}}; or the Dice of each label.
 
@@ -55,16 +57,22 @@ def validate(
         Where the network runs.
     show : callable
         Given each segmented case, to draw it.
+    advance : callable
+        Told how many cases are done, and which is next.
     """
     segment = (
         _whole_scans(bundle, config) if config.run.validation == "whole_scan" else _prepared(bundle, config, device)
     )
     figures: Figures = {}
-    for prepared in cases:
+    for number, prepared in enumerate(cases):
+        if advance is not None:
+            advance(number, prepared.case.name)
         segmented = segment(prepared)
         figures[prepared.case.name] = case_figures(segmented, config)
         if show is not None:
             show(segmented)
+    if advance is not None:
+        advance(len(cases))
     return figures
 
 
@@ -144,6 +152,15 @@ def mean_figures(figures: Figures) -> dict[str, float]:
         values = [case[name] for case in figures.values() if math.isfinite(case.get(name, math.nan))]
         means[name] = sum(values) / len(values) if values else math.nan
     return means
+
+
+def figures_in_words(figures: Figures, loss: float | None = None) -> str:
+    """Return the mean figures as one line."""
+    words = [
+        f"{name.removesuffix('_dice').replace('_', ' ')} Dice {value:.3f}"
+        for name, value in mean_figures(figures).items()
+    ]
+    return ", ".join(words if loss is None else [*words, f"loss {loss:.3f}"])
 
 
 def score(figures: Figures) -> float:

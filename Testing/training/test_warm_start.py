@@ -20,7 +20,9 @@ from LiverTumorSegTraining.training.warm_start import freeze, warm_start
 def model(pairs, tiny, tmp_path_factory):
     """A bundle whose network is the one of the fine-tuning recipe."""
     folder = tmp_path_factory.mktemp("old")
-    Trainer(tiny("fine_tune", optimiser__freeze=[], run__validate_before=False), pairs, folder / "run").train()
+    Trainer(
+        tiny("fine_tune", fine_tune=False, optimiser__freeze=[], run__validate_before=False), pairs, folder / "run"
+    ).train()
     export_model(folder / "run", folder / "model")
     return folder / "model"
 

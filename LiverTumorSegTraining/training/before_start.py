@@ -1,0 +1,46 @@
+"""What a run is refused for before anything is read, written or lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from LiverTumorSegLib.errors import UsageError
+
+from LiverTumorSegTraining.recipe.config import Config
+from LiverTumorSegTraining.training.run_files import BEST, CHECKPOINT, PREVIOUS
+
+
+def check_start(config: Config, run: Path, resume: bool) -> None:
+    """Refuse a run that would overwrite another one, or fine-tune nothing.
+
+    Parameters
+    ----------
+    config : Config
+        The recipe.
+    run : Path
+        The run folder.
+    resume : bool
+        Whether the run goes on from the checkpoint in it.
+
+    Raises
+    ------
+    UsageError
+        If `run` holds a checkpoint and is not to be resumed, is a file, or the recipe needs a model to start from.
+    """
+    if run.exists() and not run.is_dir():
+        raise UsageError(f"--output {run} is a file: name a folder for the run.")
+    held = [name for name in (CHECKPOINT, PREVIOUS, BEST) if (run / name).exists()]
+    if held and not resume:
+        raise UsageError(
+            f"{run} already holds a run ({', '.join(held)}), which would be lost: go on with it by --resume, "
+            "or name another --output."
+        )
+    if config.init_from is None and (config.fine_tune or config.optimiser.freeze):
+        why = "fine-tunes a trained model" if config.fine_tune else "freezes parts of a trained network"
+        raise UsageError(f"The recipe {why}, but names none: give its model folder with --init_from.")
+
+
+def check_start_of_folds(config: Config, folders: list[Path], resume: bool) -> None:
+    """Refuse as `check_start` does, for all folds before the first one trains."""
+    for folder in folders:
+        check_start(config, folder, resume)
