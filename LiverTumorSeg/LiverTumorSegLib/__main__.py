@@ -28,14 +28,15 @@ from .jsonfile import write_json
 from .labels import label_table
 from .messages import BarMessages, JsonMessages, Messages
 from .model.bundle import load_bundle
-from .model.models import FINE, LOCALISER, models_folder
+from .model.models import FINE, localiser_for, models_folder
 from .output.picture import write_case_picture
 from .output.report import build_report, write_lesions_csv
 from .output.segfile import write_segmentation
 from .pipeline.inference import QUALITIES, Segmenter
 from .pipeline.postprocess import Postprocessing
 from .pipeline.result import Result
-from .scan.imageio import CaseImage, read_case
+from .scan.channels import CaseFiles, group_inputs, read_channels
+from .scan.imageio import CaseImage
 from .wholefile import write_image
 
 
@@ -63,13 +64,16 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         type=Path,
         metavar="INPUT",
-        help="NIfTI, NRRD, MetaImage, a DICOM folder or one DICOM file; a model with n channels takes n files a case",
+        help="NIfTI, NRRD, MetaImage, a DICOM folder or one DICOM file; a model with n channels takes n files, a case "
+        "folder or a 4D file",
     )
     parser.add_argument(
         "--output", type=Path, required=True, metavar="DIR", help="folder for the results, made when absent"
     )
     parser.add_argument("--model", type=Path, nargs="+", metavar="DIR", help="model folders; several are averaged")
-    parser.add_argument("--localiser", type=Path, metavar="DIR", help="model folder of the localiser")
+    parser.add_argument(
+        "--localiser", type=Path, metavar="DIR", help="model folder of the localiser, for models that need one"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
     parser.add_argument("--quality", default="standard", help=f"{', '.join(QUALITIES)} (default: standard)")
     parser.add_argument("--threshold", type=float, metavar="P", help="tumour probability from which a voxel is tumour")
@@ -102,18 +106,14 @@ def _run(options: argparse.Namespace, messages: Messages, stop: list[bool]) -> i
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"The output folder {output} cannot be made ({error.strerror}): name another one.") from error
-    channels = len(segmenter.bundles[0].channels)
-    if len(options.inputs) % channels:
-        names = ", ".join(segmenter.bundles[0].channels)
-        raise UsageError(f"The model takes {channels} files a case ({names}), but {len(options.inputs)} were given.")
-    groups = [options.inputs[i : i + channels] for i in range(0, len(options.inputs), channels)]
+    groups = group_inputs(options.inputs, segmenter.bundles[0].channels)
     worst = 0
     taken: set[str] = set()
-    for paths in groups:
-        name = str(paths[0].name)
+    for files in groups:
+        name = files.name or str(files.paths[0].name)
         try:
             messages.start(name, len(groups))
-            name = _one_case(paths, segmenter, options, messages, stop, taken)
+            name = _one_case(files, segmenter, options, messages, stop, taken)
         except LiverTumorSegError as error:
             if isinstance(error, RefusedError):
                 messages.findings(name, error.findings)
@@ -128,11 +128,7 @@ def _run(options: argparse.Namespace, messages: Messages, stop: list[bool]) -> i
 
 def _segmenter(options: argparse.Namespace) -> Segmenter:
     bundles = [load_bundle(folder) for folder in options.model or [models_folder() / FINE]]
-    localiser = None
-    if options.localiser is not None:
-        localiser = load_bundle(options.localiser)
-    elif bundles[0].task == "liver-tumor":
-        localiser = load_bundle(models_folder() / LOCALISER)
+    localiser = localiser_for(bundles[0], options.localiser)
     cleaning = {"opening_mm": options.opening_mm, "closing_mm": options.closing_mm}
     if options.smallest_lesion_mm3 is not None:
         cleaning["smallest_lesion_mm3"] = options.smallest_lesion_mm3
@@ -148,16 +144,16 @@ def _segmenter(options: argparse.Namespace) -> Segmenter:
 
 
 def _one_case(
-    paths: list[Path],
+    files: CaseFiles,
     segmenter: Segmenter,
     options: argparse.Namespace,
     messages: Messages,
     stop: list[bool],
     taken: set[str],
 ) -> str:
-    name = paths[0].name
+    name = files.name or files.paths[0].name
     messages.progress(name, 0.0, "Reading the scan")
-    cases = [read_case(path, options.series) for path in paths]
+    cases = read_channels(files, segmenter.bundles[0].channels, options.series)
     case = cases[0]
     noticed = tuple(finding for channel in cases for finding in channel.findings)
     refuse(noticed, options.force)
@@ -176,9 +172,9 @@ def _one_case(
     result = dataclasses.replace(result, findings=noticed + result.findings)
     messages.findings(case.name, result.findings)
     messages.progress(case.name, 0.92, "Writing the results")
-    files = _write(case, result, segmenter, options, stop)
+    written = _write(case, result, segmenter, options, stop)
     messages.progress(case.name, 1.0, "Done")
-    messages.result(case.name, files, _summary(result))
+    messages.result(case.name, written, _summary(result))
     return case.name
 
 
@@ -198,7 +194,10 @@ def _write(
         write_segmentation(segmentation, result.labelmap, labels, metadata)
         write_json(private / f"{name}.report.json", report)
         write_lesions_csv(private / f"{name}.lesions.csv", result.lesions)
-        write_case_picture(private / f"{name}.png", case.image, result.labelmap, result.lesions, name, labels)
+        write_case_picture(
+            private / f"{name}.png", case.image, result.labelmap, result.lesions, name, labels,
+            model.intensity.window_hu, model.channels[0],
+        )  # fmt: skip
         if options.probabilities and result.tumor_probability is not None:
             write_image(private / f"{name}.tumor-probability.nrrd", result.tumor_probability)
         for kind, image in result.maps.items():

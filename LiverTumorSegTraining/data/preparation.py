@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 from LiverTumorSegLib.errors import InputError
-from LiverTumorSegLib.grid import Grid, canonical_grid, grid_difference
-from LiverTumorSegLib.labels import IGNORE, TUMOR
+from LiverTumorSegLib.grid import Grid, grid_difference
+from LiverTumorSegLib.labels import IGNORE, LIVER, NO_LABEL, TUMOR
 from LiverTumorSegLib.model.normalisation import Intensity, normalise
-from LiverTumorSegLib.pipeline.preprocess import resample
+from LiverTumorSegLib.pipeline.preprocess import network_grid, resample
 from scipy import ndimage
 
 from LiverTumorSegTraining.data.case import Case
@@ -24,7 +24,7 @@ from LiverTumorSegTraining.recipe.config import Config
 
 CENTRES_PER_LESION = 200
 ORGAN_CENTRES = 20_000
-ANY_FOREGROUND = 254
+ANY_FOREGROUND = NO_LABEL
 """Label value for "some class of the foreground, unknown which"."""
 VERSION = 2
 """Raised when this file prepares differently: older entries of the cache are then not used."""
@@ -170,7 +170,7 @@ def _arrays(case: Case, config: Config) -> Arrays:
     rng = np.random.default_rng(0)
     lesions = [_some(voxels, rng) for voxels in _lesion_voxels(classes, config)]
     lesions = [voxels for voxels in lesions if len(voxels) >= 2]
-    liver = (classes == 1) if config.task != "other" else (classes > 0) & (classes < ANY_FOREGROUND)
+    liver = (classes == LIVER.value) if config.task != "other" else (classes > 0) & (classes < ANY_FOREGROUND)
     organ = _some(np.argwhere(liver), rng, ORGAN_CENTRES)
     if case.liver_only:
         classes[(classes > 0) & (classes < ANY_FOREGROUND)] = ANY_FOREGROUND
@@ -190,25 +190,20 @@ def _arrays(case: Case, config: Config) -> Arrays:
 def _target_grid(image: sitk.Image, label: sitk.Image, config: Config) -> Grid:
     preparation, grid = config.preparation, Grid.of(image)
     if preparation.crop == "liver":
-        array = sitk.GetArrayViewFromImage(label)
-        boxes = ndimage.find_objects(((array > 0) & (array != IGNORE)).astype(np.uint8))
-        if boxes and boxes[0] is not None:
-            margin = np.ceil(preparation.crop_margin_mm / np.asarray(grid.spacing_mm)).astype(int)
-            start = np.maximum(np.array([part.start for part in reversed(boxes[0])]) - margin, 0)
-            stop = np.minimum(np.array([part.stop for part in reversed(boxes[0])]) + margin, grid.size)
-            grid = grid.crop(start, stop)
-    if preparation.resize is None:
-        return canonical_grid(grid, preparation.spacing_mm)
-    own = canonical_grid(grid, _canonical_spacing(grid))
-    x, y, z = (n * s / m for n, s, m in zip(own.size, own.spacing_mm, reversed(preparation.resize), strict=True))
-    return canonical_grid(grid, (x, y, z))
+        grid = grid.crop(*organ_box(label, preparation.crop_margin_mm))
+    return network_grid(grid, preparation.spacing_mm, preparation.resize)
 
 
-def _canonical_spacing(grid: Grid) -> tuple[float, float, float]:
-    """Return the grid's own spacing along the canonical x, y, z."""
-    direction = np.abs(np.reshape(grid.direction, (3, 3)))
-    x, y, z = (float(grid.spacing_mm[int(np.argmax(direction[world]))]) for world in range(3))
-    return x, y, z
+def organ_box(label: sitk.Image, margin_mm: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return start and stop (x, y, z) of the labelled part of a scan with a margin; of the whole grid without one."""
+    array = sitk.GetArrayViewFromImage(label)
+    size = np.asarray(label.GetSize())
+    boxes = ndimage.find_objects(((array > 0) & (array != IGNORE)).astype(np.uint8))
+    if not boxes or boxes[0] is None:
+        return np.zeros(3, int), size
+    margin = np.ceil(margin_mm / np.asarray(label.GetSpacing())).astype(int)
+    start = np.maximum(np.array([part.start for part in reversed(boxes[0])]) - margin, 0)
+    return start, np.minimum(np.array([part.stop for part in reversed(boxes[0])]) + margin, size)
 
 
 def _without_noise(array: np.ndarray, config: Config) -> np.ndarray:

@@ -8,34 +8,30 @@ import numpy as np
 import SimpleITK as sitk
 from LiverTumorSegLib.errors import InputError
 from LiverTumorSegLib.grid import grid_difference, place_in
-from LiverTumorSegLib.labels import IGNORE
+from LiverTumorSegLib.labels import IGNORE, value_of
+from LiverTumorSegLib.scan.channels import CaseFiles
+from LiverTumorSegLib.scan.channels import read_channels as read_scan
 
 from LiverTumorSegTraining.data.case import Case
 from LiverTumorSegTraining.recipe.config import DataConfig
 
 
 def read_channels(case: Case, channels: list[str]) -> list[sitk.Image]:
-    """Return one 3D image for each channel, all on one grid.
+    """Return one 3D image for each channel, all on one grid, as segment.py reads them.
 
     Raises
     ------
     InputError
         If a file cannot be read, has not three dimensions, or the grids differ.
     """
-    images = [read_image(path, case.name) for path in case.images]
-    if len(images) == 1 and images[0].GetDimension() == 4 and images[0].GetSize()[3] == len(channels):
-        whole = images[0]
-        size = [*whole.GetSize()[:3], 0]
-        images = [sitk.Extract(whole, size, [0, 0, 0, number]) for number in range(len(channels))]
-    for image, path in zip(images, case.images * len(images), strict=False):
-        if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
-            raise InputError(
-                f"Case {case.name}: {path.name} has the shape {image.GetSize()}; a 3D scalar image is needed."
-            )
-    if len(images) != len(channels):
+    if len(case.images) not in (1, len(channels)):
         raise InputError(
-            f"Case {case.name} has {len(images)} channels, but data.channels names {', '.join(channels)}."
+            f"Case {case.name} has {len(case.images)} channels, but data.channels names {', '.join(channels)}."
         )
+    try:
+        images = [channel.image for channel in read_scan(CaseFiles(case.images), channels)]
+    except InputError as error:
+        raise InputError(f"Case {case.name}: {error}") from error
     for image, path in zip(images[1:], case.images[1:], strict=False):
         if grid_difference(images[0], image):
             raise InputError(f"Case {case.name}: {path.name} and {case.images[0].name} do not lie on the same grid.")
@@ -70,8 +66,8 @@ def read_label(case: Case, data: DataConfig, reference: sitk.Image | None = None
     from LiverTumorSegLib.output.segfile import onto_grid, read_segmentation
 
     image, names = read_segmentation(case.label)
-    wanted = {name.lower(): value for value, name in enumerate(data.labels, 1)}
-    strangers = sorted(name for name in names if name.lower() not in wanted)
+    wanted = {name: place for name in names if (place := value_of(name, data.labels)) is not None}
+    strangers = sorted(set(names) - set(wanted))
     if strangers:
         raise InputError(
             f"Case {case.name}: the segments {', '.join(strangers)} of {case.label.name} are none of data.labels "
@@ -80,7 +76,7 @@ def read_label(case: Case, data: DataConfig, reference: sitk.Image | None = None
     array = sitk.GetArrayFromImage(image)
     values = np.zeros_like(array, np.uint8)
     for name, value in names.items():
-        values[array == value] = wanted[name.lower()]
+        values[array == value] = wanted[name]
     named = sitk.GetImageFromArray(values)
     named.CopyInformation(image)
     if reference is not None and place_in(reference, named) is not None:

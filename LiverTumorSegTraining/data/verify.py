@@ -19,8 +19,7 @@ from LiverTumorSegLib.labels import IGNORE
 
 from LiverTumorSegTraining.data.case import Case
 from LiverTumorSegTraining.data.dataset import list_cases
-from LiverTumorSegTraining.data.layouts.brats import matches as is_brats
-from LiverTumorSegTraining.data.layouts.msd import read_description
+from LiverTumorSegTraining.data.description import BRATS_LABELS, describe
 from LiverTumorSegTraining.data.verify_case import CaseFacts, case_facts
 from LiverTumorSegTraining.recipe.config import DataConfig, load_config
 
@@ -102,7 +101,12 @@ def _value_problems(case: Case, seen: CaseFacts, data: DataConfig, any_tumor: bo
         return []
     shown = ", ".join(f"{value:g}" for value in strange[:5]) + (", ..." if len(strange) > 5 else "")
     return [
-        Problem(case.name, "label_values", f"label values {shown}; allowed are {', '.join(map(str, sorted(allowed)))}")
+        Problem(
+            case.name,
+            "label_values",
+            f"label values {shown}; allowed are {', '.join(map(str, sorted(allowed)))}: name them in data.labels, or "
+            f"say what they are trained as with data.label_map, such as --data.label_map '{{{strange[0]:g}: 0}}'",
+        )
     ]
 
 
@@ -233,22 +237,17 @@ def _report(options: argparse.Namespace) -> int:
 
 def expected_data(root: Path) -> DataConfig:
     """Return the data section that a data set asks for by its own description: channels and labels."""
-    if root.is_dir():
-        description = read_description(root)
-        labels, channels = description.get("labels"), description.get("modality", description.get("channel_names"))
-        if isinstance(labels, dict) and isinstance(channels, dict):
-            # MSD writes {"0": "background", ...}, nnU-Net {"background": 0, ...}.
-            numbered = (
-                {int(k): str(v) for k, v in labels.items()}
-                if "0" in labels
-                else {int(v): k for k, v in labels.items()}
-            )
-            names = [numbered.get(value, f"label {value}") for value in range(1, max(numbered) + 1)]
-            return DataConfig(labels=names, channels=[channels[key] for key in sorted(channels, key=int)])
-        if is_brats(root):
-            names = ["necrotic core", "oedema", "enhancing"]
-            return DataConfig(channels=["FLAIR", "T1", "T1CE"], labels=names, label_map={3: 1, 4: 3})
-    return DataConfig()
+    description = describe(root)
+    if description is None:
+        return DataConfig()
+    if description.names is BRATS_LABELS:
+        names = ["necrotic core", "oedema", "enhancing"]
+        return DataConfig(channels=["FLAIR", "T1", "T1CE"], labels=names, label_map={3: 1, 4: 3})
+    values = {*description.names, *(value for told in description.regions.values() for value in told)}
+    names = [description.names.get(value, f"label {value}") for value in range(1, max(values, default=0) + 1)]
+    ignored = {} if description.ignore is None else {description.ignore: IGNORE}
+    channels = list(description.channels) or ["CT"]
+    return DataConfig(labels=names or ["liver", "tumor"], channels=channels, label_map=ignored)
 
 
 if __name__ == "__main__":

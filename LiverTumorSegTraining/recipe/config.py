@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 import yaml
 from LiverTumorSegLib.errors import UsageError
+from LiverTumorSegLib.labelnames import canonical_name
+from LiverTumorSegLib.labels import LIVER, TUMOR
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from LiverTumorSegTraining.recipe.config_errors import explain
@@ -178,14 +180,22 @@ class OptimiserConfig(Section):
 class RunConfig(Section):
     """Seed, checkpoints, validation, records."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _older(cls, content: Any) -> Any:
+        """Read recipes of versions up to 0.3, which chose where to validate: it is the product's inference now."""
+        if isinstance(content, dict) and content.get("validation") in ("prepared", "whole_scan"):
+            return {key: value for key, value in content.items() if key != "validation"}
+        return content
+
     seed: int = Field(1, ge=0, description="everything random follows from it")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where to train")
     amp: Literal["auto", "never"] = Field("auto", description="bfloat16 where the hardware has it, or never")
     workers: int = Field(1, ge=1, le=64, description="threads that prepare samples ahead")
     checkpoint_minutes: float = Field(2.0, gt=0, description="time between checkpoints")
     validation_minutes: float = Field(20.0, gt=0, description="time between validations")
-    validation: Literal["prepared", "whole_scan"] = Field(
-        "prepared", description="Dice on the prepared grid, or of whole scans through the inference of segment.py"
+    validation_quality: Literal["quick", "standard", "best"] = Field(
+        "standard", description="held-out scans go through segment.py's inference with this --quality"
     )
     validate_before: bool = Field(
         False, description="also validate before the first step, and report before and after"
@@ -280,6 +290,16 @@ class Config(Section):
                 makes_tumors and not (self.single_ct and self.task != "other"),
                 "synthetic tumours need one CT channel with a window_hu and a liver task: set "
                 "synthetic.probability and synthetic.distractor_probability to 0",
+            ),
+            (
+                self.task == "liver-tumor"
+                and [canonical_name(name) for name in self.data.labels[:2]] != [LIVER.name, TUMOR.name],
+                f"task liver-tumor needs data.labels to begin with liver, tumor, not {', '.join(self.data.labels)}: "
+                "put further classes behind them (data.label_map renumbers the files' values), or set task other",
+            ),
+            (
+                len({canonical_name(name) for name in self.data.labels}) < len(self.data.labels),
+                f"data.labels {', '.join(self.data.labels)} names one thing twice",
             ),
             (
                 isinstance(weights, list) and (len(weights) != self.classes or min(weights) < 0),

@@ -18,6 +18,7 @@ from LiverTumorSegLib.model.tiles import cpu_has_bfloat16
 from LiverTumorSegLib.wholefile import write_text
 from torch import Tensor, nn
 
+from LiverTumorSegTraining.data.description import in_agreement
 from LiverTumorSegTraining.recipe.config import Config
 from LiverTumorSegTraining.samples.monai_augmentation import MonaiAugmentation
 from LiverTumorSegTraining.samples.prefetch import Prefetch
@@ -79,7 +80,7 @@ class Trainer:
         max_minutes: float | None = None,
         data: TrainingData | None = None,
     ) -> None:
-        self.config, self.run, self.max_minutes = config, Path(run), max_minutes
+        self.run, self.max_minutes = Path(run), max_minutes
         check_start(config, self.run, resume)
         # A model that cannot be read is to be known before the data set is.
         parent = load_bundle(config.init_from) if config.init_from is not None else None
@@ -90,6 +91,7 @@ class Trainer:
         if data is None:
             data = load_training_data(Path(root), config, self.run, self.processes, self.display)
         self.data = data
+        config = self.config = in_agreement(config, Path(root))
         self.sampler = PatchSampler(self.data.training, config, self.data.mixed)
         self.augment = MonaiAugmentation(config.augmentation, config.run.seed)
         self.network = self._new_network(parent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from LiverTumorSegLib.labels import LIVER, TUMOR
 from LiverTumorSegLib.model.bundle import Bundle
 from LiverTumorSegLib.model.network import UNet
 from torch import Tensor
@@ -21,12 +22,24 @@ def bundle_of(config: Config, weights: dict[str, Tensor]) -> Bundle:
         id=config.id,
         version="0",
         task=config.task,
+        field_of_view=config.field_of_view,
         network=network_of(config).arguments,
-        labels=tuple(config.data.labels),
+        labels=product_labels(config),
         channels=tuple(config.data.channels),
         spacing_mm=config.preparation.spacing_mm,
         patch_size=config.sampling.patch_size,
         resize=config.preparation.resize,
         intensity=intensity_of(config),
-        weights={name: tensor.detach().cpu() for name, tensor in weights.items()},
+        weights={name: _as_stored(tensor.detach().cpu()) for name, tensor in weights.items()},
     )
+
+
+def product_labels(config: Config) -> tuple[str, ...]:
+    """Return the class names of the bundle: liver and tumour are called so whatever the recipe calls them."""
+    names = config.data.labels
+    return (LIVER.name, TUMOR.name, *names[2:]) if config.task == "liver-tumor" else tuple(names)
+
+
+def _as_stored(tensor: Tensor) -> Tensor:
+    """Return a weight as a model folder holds it, float16: what is validated is what is exported."""
+    return tensor.half().float() if tensor.is_floating_point() else tensor

@@ -12,6 +12,7 @@ from LiverTumorSegLib.labels import TUMOR
 
 from LiverTumorSegTraining.data.case import Case
 from LiverTumorSegTraining.data.dataset import find_cases, list_cases, split
+from LiverTumorSegTraining.data.description import in_agreement
 from LiverTumorSegTraining.data.preparation import PreparedCase, cache_of, prepare
 from LiverTumorSegTraining.data.preparation_cache import PreparationCache
 from LiverTumorSegTraining.data.reading import as_classes, read_label
@@ -39,26 +40,32 @@ def load_training_data(root: Path, config: Config, run: Path, processes: Process
         If a case is wrong and `data.exclude_bad` is not set; the message names all of them.
     """
     cache = cache_of(config, run)
+    own = in_agreement(config, root)
 
-    def prepared() -> TrainingData:
-        cases = sound_cases(root, config, cache.folder, display)
-        training, validation = split(cases, config.data, lambda case: tumor_burden_ml(case, config))
+    def load() -> TrainingData:
+        cases = sound_cases(root, own, cache.folder, display)
+        training, validation = split(cases, own.data, lambda case: tumor_burden_ml(case, own))
         mixed = []
+        mixed_in = own
         if config.data.mix is not None:
             held_out = {case.patient for case in validation}
-            others = sound_cases(config.data.mix, config, cache.folder, display)
+            # The second data set may number its labels otherwise.
+            mixed_in = in_agreement(config, config.data.mix)
+            others = sound_cases(config.data.mix, mixed_in, cache.folder, display)
             mixed = [case for case in others if case.patient not in held_out]
             if not mixed:
                 raise InputError(f"data.mix {config.data.mix} holds only patients that are held out for validation.")
-        parts = (training, validation, mixed)
-        everything = prepare_all([case for part in parts for case in part], config, cache, display)
-        ends = np.cumsum([len(part) for part in parts])
-        return TrainingData(everything[: ends[0]], everything[ends[0] : ends[1]], everything[ends[1] :])
+        prepared = prepare_all([*training, *validation], own, cache, display)
+        return TrainingData(
+            prepared[: len(training)],
+            prepared[len(training) :],
+            prepare_all(mixed, mixed_in, cache, display) if mixed else [],
+        )
 
     # The first process fills the cache, the others then read it.
-    data = prepared() if processes.first else None
+    data = load() if processes.first else None
     processes.wait()
-    return data if data is not None else prepared()
+    return data if data is not None else load()
 
 
 def sound_cases(root: Path, config: Config, cache: Path, display: Display) -> list[Case]:

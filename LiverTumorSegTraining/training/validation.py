@@ -9,17 +9,20 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK as sitk
 import torch
-from LiverTumorSegLib.labels import IGNORE, TUMOR
+from LiverTumorSegLib.labels import IGNORE, LIVER, TUMOR
 from LiverTumorSegLib.model.bundle import Bundle
-from LiverTumorSegLib.model.normalisation import normalise
-from LiverTumorSegLib.model.tiles import TilePlan, predict_probabilities
+from LiverTumorSegLib.model.models import localiser_for
+from LiverTumorSegLib.pipeline.inference import Segmenter
+from LiverTumorSegLib.pipeline.result import Result
 
-from LiverTumorSegTraining.data.preparation import ANY_FOREGROUND, PreparedCase
+from LiverTumorSegTraining.data.case import Case
+from LiverTumorSegTraining.data.preparation import ANY_FOREGROUND, PreparedCase, organ_box
 from LiverTumorSegTraining.data.reading import as_classes, read_channels, read_label
 from LiverTumorSegTraining.recipe.config import Config
 from LiverTumorSegTraining.training.display import Advance
 
 Figures = dict[str, dict[str, float]]
+ORGAN = (LIVER.value, TUMOR.value, ANY_FOREGROUND)
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ def validate(
     cases : list of PreparedCase
         Held-out cases.
     config : Config
-        The recipe; `run.validation` chooses the prepared grid or whole scans on their own grid.
+        The recipe.
     device : torch.device
         Where the network runs.
     show : callable
@@ -60,14 +63,12 @@ def validate(
     advance : callable
         Told how many cases are done, and which is next.
     """
-    segment = (
-        _whole_scans(bundle, config) if config.run.validation == "whole_scan" else _prepared(bundle, config, device)
-    )
+    inference = ProductInference(bundle, config, device)
     figures: Figures = {}
     for number, prepared in enumerate(cases):
         if advance is not None:
             advance(number, prepared.case.name)
-        segmented = segment(prepared)
+        segmented = inference.segment(prepared.case)
         figures[prepared.case.name] = case_figures(segmented, config)
         if show is not None:
             show(segmented)
@@ -76,53 +77,48 @@ def validate(
     return figures
 
 
-def _prepared(bundle: Bundle, config: Config, device: torch.device) -> Callable[[PreparedCase], Segmented]:
-    network = bundle.build().to(device)
-    plan = TilePlan(bundle.patch_size, 0.25)
+class ProductInference:
+    """Segments cases as segment.py does: same reading, localiser, quality, threshold, cleaning.
 
-    def segment(prepared: PreparedCase) -> Segmented:
-        channels = zip(prepared.image, prepared.intensities(config), strict=True)
-        array = np.stack([normalise(channel, intensity) for channel, intensity in channels])
-        probability = predict_probabilities([network], array, plan, device)
-        voxel_ml = float(np.prod(prepared.spacing_mm)) / 1000
-        return Segmented(
-            prepared.case.name, prepared.image[0], prepared.label, _classes_of(probability, config), voxel_ml
-        )  # fmt: skip
+    Parameters
+    ----------
+    bundle : Bundle
+        The model.
+    config : Config
+        The recipe; its labels say what the values of the reference mean.
+    device : torch.device
+        Where the networks run.
+    """
 
-    return segment
+    def __init__(self, bundle: Bundle, config: Config, device: torch.device) -> None:
+        self.config = config
+        self.segmenter = Segmenter(bundle, localiser_for(bundle), str(device), config.run.validation_quality)
 
+    def result(self, case: Case) -> tuple[Result, list[sitk.Image], sitk.Image]:
+        """Return what the product makes of a case, the channels it was shown, and the reference label image."""
+        config = self.config
+        images = read_channels(case, config.data.channels)
+        label = sitk.Cast(read_label(case, config.data, images[0]), sitk.sitkUInt8)
+        if config.field_of_view == "crop" and config.preparation.crop != "none":
+            # Somebody would cut a new scan to the organ; here the label stands in for the eye.
+            start, stop = organ_box(label, config.preparation.crop_margin_mm)
+            size, first = [int(n) for n in stop - start], [int(n) for n in start]
+            images = [sitk.RegionOfInterest(image, size, first) for image in images]
+            label = sitk.RegionOfInterest(label, size, first)
+        return self.segmenter.segment(images, force=True), images, label
 
-def _classes_of(probability: np.ndarray, config: Config) -> np.ndarray:
-    """Return classes from uint8 probabilities (classes - 1, z, y, x)."""
-    total = np.minimum(probability.astype(np.uint16).sum(0), 255)
-    if config.task == "other":
-        return np.concatenate([(255 - total)[None], probability]).argmax(0).astype(np.uint8)
-    classes = (total >= 128).astype(np.uint8)
-    if len(probability) > 1:
-        classes[probability[TUMOR.value - 1] >= 128] = TUMOR.value
-    return classes
-
-
-def _whole_scans(bundle: Bundle, config: Config) -> Callable[[PreparedCase], Segmented]:
-    from LiverTumorSegLib.pipeline.inference import Segmenter
-
-    device = "auto" if config.run.device == "auto" else config.run.device
-    segmenter = Segmenter(bundle, device=device, quality="quick")
-
-    def segment(prepared: PreparedCase) -> Segmented:
-        images = read_channels(prepared.case, config.data.channels)
-        label = sitk.GetArrayFromImage(sitk.Cast(read_label(prepared.case, config.data, images[0]), sitk.sitkUInt8))
-        result = segmenter.segment(images, force=True)
-        reference = as_classes(label, config.data)
+    def segment(self, case: Case) -> Segmented:
+        """Return a case with its true and predicted classes on the scan's own grid."""
+        config = self.config
+        result, images, label = self.result(case)
+        reference = as_classes(sitk.GetArrayFromImage(label), config.data)
         if config.task == "localiser":
             reference[reference == TUMOR.value] = 1
-        if prepared.case.liver_only:
+        if case.liver_only:
             reference[(reference > 0) & (reference < ANY_FOREGROUND)] = ANY_FOREGROUND
         voxel_ml = float(np.prod(images[0].GetSpacing())) / 1000
         prediction = sitk.GetArrayFromImage(result.labelmap)
-        return Segmented(prepared.case.name, sitk.GetArrayFromImage(images[0]), reference, prediction, voxel_ml)
-
-    return segment
+        return Segmented(case.name, sitk.GetArrayFromImage(images[0]), reference, prediction, voxel_ml)
 
 
 def case_figures(segmented: Segmented, config: Config) -> dict[str, float]:
@@ -137,10 +133,13 @@ def case_figures(segmented: Segmented, config: Config) -> dict[str, float]:
         return figures
     tumor, true_tumor = (prediction == TUMOR.value) & known, reference == TUMOR.value
     annotated = not bool((reference == ANY_FOREGROUND).any())
-    figures["liver_dice"] = dice((prediction > 0) & known, (reference > 0) & known)
+    organ, true_organ = np.isin(prediction, ORGAN) & known, np.isin(reference, ORGAN)
+    figures["liver_dice"] = dice(organ, true_organ)
     figures["tumor_dice"] = dice(tumor, true_tumor) if true_tumor.any() and annotated else math.nan
     figures["tumor_ml"] = float(tumor.sum()) * segmented.voxel_ml
     figures["reference_tumor_ml"] = float(true_tumor.sum()) * segmented.voxel_ml
+    for value, name in enumerate(config.data.labels[TUMOR.value :], TUMOR.value + 1):
+        figures[f"{name}_dice"] = dice((prediction == value) & known, reference == value)
     return figures
 
 

@@ -1,6 +1,7 @@
 """Options, refusals, cancelling and the device ladder of the Segmenter."""
 
 import dataclasses
+import json
 import time
 
 import numpy as np
@@ -9,8 +10,11 @@ import SimpleITK as sitk
 import torch
 from LiverTumorSegLib.errors import CancelledError, InputError, ModelError, OutOfMemoryError, UsageError
 from LiverTumorSegLib.model import devices, tiles
+from LiverTumorSegLib.model.bundle import load_bundle, save_bundle
 from LiverTumorSegLib.model.devices import Rung, choose_device, climb
+from LiverTumorSegLib.model.models import localiser_for
 from LiverTumorSegLib.model.network import UNet
+from LiverTumorSegLib.model.normalisation import Intensity
 from LiverTumorSegLib.pipeline.inference import QUALITIES, Segmenter
 
 
@@ -213,3 +217,38 @@ def test_cuda_agrees_with_the_cpu(density_bundles, scan):
     gpu = labels_of(Segmenter(*density_bundles, device="cuda").segment(scan))
     for value in (1, 2):
         assert 2 * ((cpu == value) & (gpu == value)).sum() / ((cpu == value).sum() + (gpu == value).sum()) >= 0.999
+
+
+@pytest.mark.parametrize("view", ["whole_scan", "crop"])
+def test_the_localiser_runs_only_for_bundles_that_see_the_livers_box(density_bundles, scan, view):
+    fine, localiser = density_bundles
+    seen = Segmenter(dataclasses.replace(fine, field_of_view=view), localiser, device="cpu").segment(scan)
+    alone = Segmenter(fine, device="cpu").segment(scan)
+    assert "localiser" not in seen.provenance
+    assert "localise" not in seen.seconds
+    assert np.array_equal(labels_of(seen), labels_of(alone))
+    assert "localise" in Segmenter(fine, localiser, device="cpu").segment(scan).seconds
+
+
+def test_models_of_other_fields_of_view_are_not_averaged(density_bundles):
+    fine, localiser = density_bundles
+    with pytest.raises(ModelError, match="fields of view"):
+        Segmenter([fine, dataclasses.replace(fine, field_of_view="whole_scan")], localiser, device="cpu")
+
+
+def test_older_bundles_are_shown_what_they_were(density_bundles, tmp_path):
+    fine, localiser = density_bundles
+    assert fine.field_of_view == "liver_box"
+    assert localiser.field_of_view == "whole_scan"
+    mr = dataclasses.replace(fine, field_of_view="", intensity=Intensity(window_hu=None, normalisation="zscore"))
+    assert mr.field_of_view == "whole_scan"
+    assert localiser_for(mr) is None
+    save_bundle(dataclasses.replace(fine, field_of_view="crop"), tmp_path)
+    content = json.loads((tmp_path / "model.json").read_text())
+    assert content["field_of_view"] == "crop"
+    del content["field_of_view"]
+    (tmp_path / "model.json").write_text(json.dumps(content))
+    assert load_bundle(tmp_path).field_of_view == "liver_box"
+    (tmp_path / "model.json").write_text(json.dumps(content | {"field_of_view": "knee"}))
+    with pytest.raises(ModelError, match="field_of_view is 'knee'"):
+        load_bundle(tmp_path)

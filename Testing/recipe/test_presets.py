@@ -37,18 +37,39 @@ def segment_and_evaluate(models, inputs, references, folder, *evaluate_options):
     for model in models:
         assert (model / "MODEL_CARD.md").exists()
     named = [str(model) for model in models]
-    without_localiser = ["--format", "nii.gz", "--force", "--device", "cpu", "--quality", "quick"]
-    assert segment([*map(str, inputs), "--output", str(results), "--model", *named, *without_localiser]) == 0
-    predictions = sorted(results.glob("*.nii.gz"))
+    assert segment([*map(str, inputs), "--output", str(results), "--model", *named, "--device", "cpu", "--force"]) == 0
+    predictions = sorted(results.glob("*.seg.nrrd"))
     truths = folder / "references"
     truths.mkdir(exist_ok=True)
     for prediction, reference in zip(predictions, references, strict=True):
         image = sitk.ReadImage(str(reference))
         assert sitk.ReadImage(str(prediction)).GetSize() == image.GetSize()
-        sitk.WriteImage(sitk.Cast(image, sitk.sitkUInt8), str(truths / prediction.name))
+        name = prediction.name.replace(".seg.nrrd", ".nii.gz")
+        sitk.WriteImage(sitk.Cast(image, sitk.sitkUInt8), str(truths / name))
     arguments = ["--references", str(truths), "--predictions", str(results), "--output", str(folder / "evaluation")]
     assert evaluate([*arguments, *evaluate_options]) == 0
     return json.loads((folder / "evaluation" / "metrics.json").read_text())
+
+
+def held_out(run):
+    """Return the name of the held-out case and its logged figures."""
+    figures = [entry["validation"] for entry in read_metrics(run) if "validation" in entry][-1]
+    return next(iter(figures.items()))
+
+
+def assert_logged_is_evaluated(run, metrics):
+    """The Dice in the run's log is that of segment.py and evaluate.py."""
+    _, logged = held_out(run)
+    (case,) = metrics["cases"]
+    compared = {region: figures for region, figures in case["regions"].items() if f"{region}_dice" in logged}
+    assert compared
+    for region, figures in compared.items():
+        found = figures["dice"] if "dice" in figures else figures["values"]["dice"]
+        if logged[f"{region}_dice"] is None:
+            assert found in (0, 1, None)
+        else:
+            assert logged[f"{region}_dice"] == pytest.approx(found, abs=1e-3), (region, logged)
+    return logged
 
 
 LAYOUTS = {"attention_unet_3d": "msd", "unet_3d_128": "pairs", "subvolume_64": "nnunet"}
@@ -58,8 +79,10 @@ LAYOUTS = {"attention_unet_3d": "msd", "unet_3d_128": "pairs", "subvolume_64": "
 def test_volume_presets(name, make, presets, tmp_path, tiny):
     data = make[LAYOUTS[name]](tmp_path / "data")
     model = go(presets, name, data, tmp_path)
-    case = find_cases(data, tiny(name).data)[0]
-    assert segment_and_evaluate([model], case.images, [case.label], tmp_path)
+    wanted, _ = held_out(tmp_path / name)
+    case = next(case for case in find_cases(data, tiny(name).data) if case.name == wanted)
+    metrics = segment_and_evaluate([model], case.images, [case.label], tmp_path)
+    print(name, assert_logged_is_evaluated(tmp_path / name, metrics))
 
 
 def test_2d_presets_and_their_ensemble(make, presets, tmp_path, tiny):

@@ -25,7 +25,7 @@ STILL = {
     "augmentation.shift_hu": 0, "augmentation.contrast": [1, 1], "augmentation.noise_sd_hu": 0,
     "augmentation.blur_voxels": 0, "augmentation.thick_slice_probability": 0, "augmentation.monai": [],
     "synthetic.probability": 0, "synthetic.distractor_probability": 0, "data.validation_fraction": 0,
-    "run.overlays": False, "run.validation": "prepared", "run.workers": 1, "run.checkpoint_minutes": 60,
+    "run.overlays": False, "run.validation_quality": "quick", "run.workers": 1, "run.checkpoint_minutes": 60,
     "optimiser.ema": 0.9, "optimiser.warm_up": 0.02, "sampling.kind": "volumes", "network.deep_supervision": False,
 }  # fmt: skip
 

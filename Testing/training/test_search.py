@@ -11,12 +11,12 @@ from LiverTumorSegTraining.training.cross_validation import TABLE, cross_validat
 from LiverTumorSegTraining.training.loop import Trainer
 from LiverTumorSegTraining.training.search import check_space, search
 
-QUICK = {"optimiser__steps": 2, "run__overlays": False, "run__validation": "prepared"}
+QUICK = {"optimiser__steps": 2, "run__overlays": False, "run__validation_quality": "quick"}
 
 
 def test_folds_through_the_command_line(pairs, presets, tmp_path, capsys):
     arguments = ["--config", str(presets / "tiny" / "subvolume_64.yaml"), "--data", str(pairs), "--output"]
-    arguments += [str(tmp_path / "cv"), "--folds", "3", "--optimiser.steps", "2", "--run.validation", "prepared"]
+    arguments += [str(tmp_path / "cv"), "--folds", "3", "--optimiser.steps", "2", "--run.validation_quality", "quick"]
     assert main(arguments) == 0
     assert "liver_dice: " in capsys.readouterr().out
     summary = json.loads((tmp_path / "cv" / "cross_validation.json").read_text())

@@ -37,6 +37,7 @@ def test_all_of_the_same_network_is_loaded(model, tiny):
 
 def test_other_classes_and_channels(model, tiny):
     changes = {"synthetic__probability": 0, "synthetic__distractor_probability": 0, "task": "other"}
+    changes["preparation__field_of_view"] = "whole_scan"
     config = tiny("fine_tune", data__labels=["a", "b", "c"], data__channels=["CT", "PET"], **changes)
     network, bundle = network_of(config).eval(), load_bundle(model)
     started = warm_start(network, bundle)

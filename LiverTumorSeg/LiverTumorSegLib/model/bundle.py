@@ -28,6 +28,7 @@ from .normalisation import Intensity
 SCHEMA_VERSION = 1
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
 TASKS = ("localiser", "liver-tumor", "other")
+FIELDS_OF_VIEW = ("whole_scan", "liver_box", "crop")
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,9 @@ class Bundle:
         When given, the whole volume is resized to this [z, y, x] instead of resampled to `spacing_mm`.
     intensity : Intensity
         From voxel values to network input.
+    field_of_view : {"whole_scan", "liver_box", "crop"}
+        What the network is shown: the whole scan; the box of the liver, found by the localiser (CT only); or a scan
+        that somebody cut to the organ. Models that do not say so are liver boxes if they segment liver tumours in CT.
     tumor_threshold : float
         Probability from which a voxel is called tumour.
     training : dict
@@ -74,10 +78,16 @@ class Bundle:
     intensity: Intensity
     channels: tuple[str, ...] = ("CT",)
     resize: tuple[int, int, int] | None = None
+    field_of_view: str = ""
     tumor_threshold: float = 0.5
     training: dict[str, Any] = field(default_factory=dict)
     weights: dict[str, Tensor] = field(default_factory=dict, repr=False, compare=False)
     sha256: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.field_of_view:
+            boxed = self.task == "liver-tumor" and self.intensity.window_hu is not None and len(self.channels) == 1
+            object.__setattr__(self, "field_of_view", "liver_box" if boxed else "whole_scan")
 
     @property
     def label_table(self) -> tuple[Label, ...]:
@@ -221,6 +231,8 @@ def _typed(path: Path, content: dict[str, Any]) -> dict[str, Any]:
                 content[name] = tuple(content[name])
         if content["task"] not in TASKS:
             raise ValueError(f"task is {content['task']!r}, not one of {TASKS}")
+        if content.get("field_of_view", "whole_scan") not in FIELDS_OF_VIEW:
+            raise ValueError(f"field_of_view is {content['field_of_view']!r}, not one of {FIELDS_OF_VIEW}")
         if len(content["spacing_mm"]) != 3 or min(content["spacing_mm"]) <= 0:
             raise ValueError(f"spacing_mm is {content['spacing_mm']}")
         if not 0 < content.get("tumor_threshold", 0.5) < 1:

@@ -6,9 +6,25 @@ import os
 from pathlib import Path
 
 from ..errors import ModelError
+from .bundle import Bundle, load_bundle
 
 FINE, LOCALISER = "liver-tumor", "liver-localiser"
 VARIABLE = "LIVERTUMORSEG_MODELS"
+
+
+def localiser_for(bundle: Bundle, folder: Path | None = None) -> Bundle | None:
+    """Return the localiser that a model needs, None for one that is not shown the liver's box.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        The fine network.
+    folder : Path, optional
+        Model folder of the localiser; the shipped one when None.
+    """
+    if bundle.field_of_view != "liver_box":
+        return None
+    return load_bundle(folder if folder is not None else models_folder() / LOCALISER)
 
 
 def models_folder() -> Path:

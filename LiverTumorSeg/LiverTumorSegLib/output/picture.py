@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import SimpleITK as sitk
 
-from ..labels import LIVER, LIVER_TUMOR, TUMOR, Label
+from ..labelnames import canonical_name
+from ..labels import AIR_HU, LIVER, LIVER_TUMOR, NO_LABEL, TUMOR, Label
 from ..wholefile import whole_file
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ def write_case_picture(
     lesions: Sequence[Lesion],
     title: str = "",
     labels: Sequence[Label] = LIVER_TUMOR,
+    window: tuple[float, float] | None = WINDOW_HU,
+    modality: str = "CT",
 ) -> bool:
     """Write the overview picture of one case as PNG.
 
@@ -74,6 +77,10 @@ def write_case_picture(
         Shown above the planes, usually the case name.
     labels : sequence of Label
         Voxel values of ``labelmap`` with their names and colours.
+    window : tuple of float or None
+        Grey values shown as black and white; the percentiles 1 and 99 of the image's foreground when None.
+    modality : str
+        What the image is, to be written beside the window: "CT", "MR", "FLAIR".
 
     Returns
     -------
@@ -90,7 +97,9 @@ def write_case_picture(
     organ = values > 0
     low, high = _field_mm(image, _box(organ))
     center = np.array(lesions[0].centroid_lps_mm) if lesions else _center_mm(image, organ)
-    numbered = _numbered_lesions(labelmap, _box(values == TUMOR.value), lesions)
+    tumor = next((label.value for label in labels if canonical_name(label.name) == TUMOR.name), NO_LABEL)
+    numbered = _numbered_lesions(labelmap, _box(values == tumor), lesions, tumor)
+    grey = window or _percentiles(image)
 
     size = high - low
     widths = [float(size[plane.across]) for plane in PLANES]
@@ -103,15 +112,15 @@ def write_case_picture(
     )
     images, place = (image, labelmap, numbered), (low, high, center)
     for column, plane in enumerate(PLANES):
-        _draw_plane(figure.add_subplot(grid[0, column]), plane, images, place, labels)
+        _draw_plane(figure.add_subplot(grid[0, column]), plane, images, place, labels, grey)
     _scale_bar(figure.axes[0], widths[0], float(size[PLANES[0].down]))
     _write_line(figure, 0.012, 0.32, title or path.stem, color=INK, fontsize=17, weight="bold")
     _write_line(
         figure,
         0.012,
         height - 0.18,
-        f"CT window {WINDOW_HU[0]} to {WINDOW_HU[1]} HU. Automatic result, for "
-        "research use only: not a medical device.",
+        f"{modality}, {'window' if window else 'grey values'} {grey[0]:g} to {grey[1]:g}{' HU' if window else ''}. "
+        "Automatic result, for research use only: not a medical device.",
         color=FAINT,
         fontsize=10,
     )
@@ -130,6 +139,15 @@ def volumes_ml(labelmap: sitk.Image, labels: Sequence[Label]) -> dict[str, float
     if LIVER.name in volumes:
         volumes[LIVER.name] += volumes.setdefault(TUMOR.name, 0.0)
     return volumes
+
+
+def _percentiles(image: sitk.Image) -> tuple[float, float]:
+    values = sitk.GetArrayViewFromImage(image)[::2, ::2, ::2]
+    foreground = values[values > values.min()]
+    if not foreground.size:
+        return float(values.min()), float(values.min()) + 1.0
+    low, high = (float(f"{value:.3g}") for value in np.percentile(foreground, (1, 99)))
+    return low, max(high, low + 1e-6)
 
 
 def _box(mask: np.ndarray) -> tuple[slice, slice, slice] | None:
@@ -168,7 +186,7 @@ def _corners(image: sitk.Image, box: tuple[slice, ...]) -> np.ndarray:
 
 
 def _numbered_lesions(
-    labelmap: sitk.Image, box: tuple[slice, slice, slice] | None, lesions: Sequence[Lesion]
+    labelmap: sitk.Image, box: tuple[slice, slice, slice] | None, lesions: Sequence[Lesion], tumor: int
 ) -> sitk.Image | None:
     """Return the lesion numbers as a small image around the tumours, or None where there are none."""
     if box is None or not lesions:
@@ -177,7 +195,7 @@ def _numbered_lesions(
 
     start = [s.start for s in reversed(box)]
     size = [s.stop - s.start for s in reversed(box)]
-    return label_lesions(sitk.RegionOfInterest(labelmap, size, start), TUMOR.value)
+    return label_lesions(sitk.RegionOfInterest(labelmap, size, start), tumor)
 
 
 def _draw_plane(
@@ -186,15 +204,16 @@ def _draw_plane(
     images: tuple[sitk.Image, sitk.Image, sitk.Image | None],
     place: tuple[np.ndarray, np.ndarray, np.ndarray],
     labels: Sequence[Label],
+    window: tuple[float, float],
 ) -> None:
     from matplotlib.patheffects import withStroke
 
     image, labelmap, numbered = images
     low, high, center = place
     field = (0.0, float(high[plane.across] - low[plane.across]), float(high[plane.down] - low[plane.down]), 0.0)
-    gray = _cut(image, plane, place, sitk.sitkLinear, -1024)
+    gray = _cut(image, plane, place, sitk.sitkLinear, min(window[0], AIR_HU))
     label = _cut(labelmap, plane, place, sitk.sitkNearestNeighbor, 0)
-    axes.imshow(gray, cmap="gray", vmin=WINDOW_HU[0], vmax=WINDOW_HU[1], extent=field, interpolation="bilinear")
+    axes.imshow(gray, cmap="gray", vmin=window[0], vmax=window[1], extent=field, interpolation="bilinear")
     rows, columns = label.shape
     x = (np.arange(columns) + 0.5) * field[1] / columns
     y = (np.arange(rows) + 0.5) * field[2] / rows

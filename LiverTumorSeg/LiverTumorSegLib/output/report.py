@@ -38,8 +38,9 @@ def build_report(case: CaseImage, result: Result, *, quality: str) -> dict[str, 
     -------
     dict
         ``input``, ``findings``, ``model`` (and the rest of the provenance), ``device``, ``quality``, ``seconds``,
-        ``peak_rss_mb``, ``volumes_ml``, ``lesions``, ``version``. ``volumes_ml["liver"]`` is the whole organ, tumours
-        included, although the label "liver" is the parenchyma without them; other labels follow by name.
+        ``peak_rss_mb``, ``labels`` (voxel value: name), ``volumes_ml``, ``lesions``, ``version``.
+        ``volumes_ml["liver"]`` is the whole organ, tumours included, although the label "liver" is the parenchyma
+        without them; other labels follow by name.
     """
     image = case.image
     geometry = {
@@ -56,6 +57,7 @@ def build_report(case: CaseImage, result: Result, *, quality: str) -> dict[str, 
         "quality": quality,
         "seconds": dict(result.seconds),
         "peak_rss_mb": peak_rss_mb(),
+        "labels": {str(value): name for value, name in enumerate(result.labels, 1)},
         "volumes_ml": volumes_ml(result.labelmap, label_table(result.labels)),
         "lesions": [asdict(lesion) for lesion in result.lesions],
         "version": __version__,

@@ -15,7 +15,7 @@ import torch
 from ..errors import CancelledError, InputError, ModelError, UsageError
 from ..findings import Finding, refuse
 from ..grid import Grid, bounding_box, canonical_grid, grid_difference
-from ..labels import LIVER, TUMOR
+from ..labels import LIVER, NO_LABEL, TUMOR, value_of
 from ..model.bundle import Bundle
 from ..model.devices import Rung, choose_device, climb
 from ..model.network import UNet, to_device
@@ -27,8 +27,8 @@ from .lesions import Lesion, measure_lesions
 from .localise import Location, body_box, joined_liver, judge
 from .maps import attention, uncertainty
 from .plausibility import judge_liver, outside_skulls
-from .postprocess import Postprocessing, liver_and_tumor
-from .preprocess import resample
+from .postprocess import Postprocessing, liver_and_tumor, most_probable, with_further_classes
+from .preprocess import network_grid, resample
 from .result import Result
 
 QUALITIES: dict[str, tuple[float, int]] = {"quick": (0.125, 1), "standard": (0.25, 4), "best": (0.25, 8)}
@@ -69,7 +69,8 @@ class Segmenter:
     bundles : Bundle or sequence of Bundle
         The fine network; several are averaged and must have the same labels.
     localiser : Bundle, optional
-        Finds the liver first; without one the fine network runs over the whole scan.
+        Finds the liver first, for bundles whose field of view is the liver's box (`models.localiser_for`); any other
+        bundle, and every one without a localiser, runs over the whole scan.
     device : str
         "auto", "cpu", "cuda", "cuda:N", "mps".
     quality : {"quick", "standard", "best"}
@@ -103,7 +104,8 @@ class Segmenter:
         if threshold is not None and not 0 < threshold < 1:
             raise UsageError(f"--threshold is {threshold}; it must lie between 0 and 1.")
         _check_together(self.bundles, localiser)
-        self.localiser, self.quality = localiser, quality
+        self.localiser = localiser if self.bundles[0].field_of_view == "liver_box" else None
+        self.quality = quality
         self.threshold = float(np.mean([b.tumor_threshold for b in self.bundles])) if threshold is None else threshold
         self.postprocessing, self.maps = postprocessing or Postprocessing(), maps
         self.device, self.device_note = choose_device(device)
@@ -162,9 +164,10 @@ class Segmenter:
         with run.stage("measure"):
             labelmap = _paste(values, native)
             lesions: tuple[Lesion, ...] = ()
-            if TUMOR.name in self.bundles[0].labels and values is not None:
-                lesions = measure_lesions(labelmap, channels[0], probability)
-                if self.bundles[0].intensity.window_hu is not None:
+            tumor, liver = (value_of(label.name, self.bundles[0].labels) for label in (TUMOR, LIVER))
+            if tumor is not None and values is not None:
+                lesions = measure_lesions(labelmap, channels[0], probability, tumor, liver or NO_LABEL)
+                if liver is not None and self.bundles[0].intensity.window_hu is not None:
                     run.findings.extend(doubt_enhancement(*values, channels[0]))
         run.seconds["total"] = time.perf_counter() - started
         run.tell(1.0, "Done")
@@ -227,8 +230,9 @@ class Segmenter:
         self, channels: list[sitk.Image], native: Grid, location: Location | None, run: _Run
     ) -> tuple[tuple[np.ndarray, np.ndarray], sitk.Image | None]:
         """Return the label values of a native part with its start (x, y, z), and the tumour probability."""
-        box = location.box() if location is not None else canonical_grid(native, self.bundles[0].spacing_mm)
-        start, stop = bounding_box(box, native)
+        # Where nothing localises, no voxel of the scan is left out, however the network's grid rounds its size.
+        box = location.box() if location is not None else native
+        start, stop = bounding_box(box, native) if location is not None else (np.zeros(3, int), np.array(native.size))
         part = native.crop(start, stop)
         total: np.ndarray | None = None
         for number, bundle in enumerate(self.bundles):
@@ -242,7 +246,7 @@ class Segmenter:
         run.tell(0.87, "Cleaning up")
         with run.stage("postprocess"):
             if self.bundles[0].task != "liver-tumor":
-                return (_most_probable(mean), start), None
+                return (most_probable(mean), start), None
             if location is not None:
                 reach = sitk.GetArrayFromImage(
                     resample(location.grid.image(location.reach), part, nearest=True, outside=0)
@@ -260,13 +264,14 @@ class Segmenter:
                 self.threshold,
                 self.postprocessing,
             )
+            values = with_further_classes(values, mean, self.postprocessing.organ_threshold)
         return (values, start), part.image(mean[TUMOR.value - 1])
 
     def _fine_probabilities(
         self, bundle: Bundle, channels: list[sitk.Image], box: Grid, part: Grid, run: _Run, low: float, high: float
     ) -> np.ndarray:
         """Return uint8 (classes - 1, z, y, x) on the native part."""
-        grid = canonical_grid(box, bundle.spacing_mm if bundle.resize is None else _spacing_for(box, bundle.resize))
+        grid = network_grid(box, bundle.spacing_mm, bundle.resize)
         with run.stage("resample"):
             array = np.stack(
                 [normalise(sitk.GetArrayFromImage(resample(channel, grid)), bundle.intensity) for channel in channels]
@@ -331,23 +336,14 @@ class Segmenter:
 def _check_together(bundles: list[Bundle], localiser: Bundle | None) -> None:
     if not bundles:
         raise ModelError("No model was given: name at least one model folder.")
-    if any(bundle.labels != bundles[0].labels or bundle.channels != bundles[0].channels for bundle in bundles):
+    told = {(bundle.labels, bundle.channels, bundle.field_of_view) for bundle in bundles}
+    if len(told) > 1:
         names = ", ".join(bundle.id for bundle in bundles)
-        raise ModelError(f"The models {names} cannot be averaged: they have different labels or channels.")
+        raise ModelError(
+            f"The models {names} cannot be averaged: they have different labels, channels or fields of view."
+        )
     if localiser is not None and localiser.task != "localiser":
         raise ModelError(f"Model {localiser.id!r} is a {localiser.task} model, not a localiser.")
-
-
-def _spacing_for(box: Grid, size_zyx: tuple[int, int, int]) -> tuple[float, float, float]:
-    canonical = canonical_grid(box, box.spacing_mm)
-    x, y, z = (n * s / m for n, s, m in zip(canonical.size, canonical.spacing_mm, reversed(size_zyx), strict=True))
-    return x, y, z
-
-
-def _most_probable(probabilities: np.ndarray) -> np.ndarray:
-    """Return the class with the highest probability, uint8; background has what the others leave."""
-    background = 255 - np.minimum(probabilities.astype(np.uint16).sum(0), 255)
-    return np.concatenate([background[None], probabilities]).argmax(0).astype(np.uint8)
 
 
 def _paste(part: tuple[np.ndarray, np.ndarray] | None, native: Grid) -> sitk.Image:

@@ -94,6 +94,44 @@ def liver_and_tumor(
     return result
 
 
+def with_further_classes(
+    values: npt.NDArray[np.uint8], probabilities: npt.NDArray[np.uint8], organ_threshold: float = 0.5
+) -> npt.NDArray[np.uint8]:
+    """Return the labelmap of liver and tumour with the network's further classes (vessels, spleen, ...) added.
+
+    A voxel gets a further class where that is the most probable of all classes and the organ (liver and tumour
+    together) is not likely there; so a vessel that runs through the filled liver is a vessel.
+
+    Parameters
+    ----------
+    values : ndarray of uint8, [z, y, x]
+        As `liver_and_tumor` gives them.
+    probabilities : ndarray of uint8, (classes - 1, z, y, x)
+        255 times the probability of each class; the first two are liver and tumour.
+    organ_threshold : float
+        Probability of liver and tumour together from which a voxel belongs to the organ, 0..1.
+    """
+    if len(probabilities) <= TUMOR.value:
+        return values
+    best = most_probable(probabilities)
+    organ = probabilities[:2].astype(np.uint16).sum(0) >= _level(organ_threshold)
+    further = (best > TUMOR.value) & ~organ
+    return np.where(further, best, values).astype(np.uint8)
+
+
+def most_probable(probabilities: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Return the class with the highest probability, [z, y, x]; background has what the others leave.
+
+    Parameters
+    ----------
+    probabilities : ndarray of uint8, (classes - 1, z, y, x)
+        255 times the probability of each class but the background.
+    """
+    background = 255 - np.minimum(probabilities.astype(np.uint16).sum(0), 255)
+    best: npt.NDArray[np.uint8] = np.concatenate([background[None], probabilities]).argmax(0).astype(np.uint8)
+    return best
+
+
 def keep_pieces(organ: Mask, parenchyma: Mask, smallest_share: float) -> Mask:
     """Return the 26-connected pieces of an organ that hold enough of its parenchyma.
 

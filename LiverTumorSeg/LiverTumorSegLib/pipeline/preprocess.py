@@ -5,8 +5,29 @@ from __future__ import annotations
 import numpy as np
 import SimpleITK as sitk
 
-from ..grid import Grid, bounding_box
+from ..grid import Grid, bounding_box, canonical_grid
 from ..labels import AIR_HU
+
+
+def network_grid(region: Grid, spacing_mm: tuple[float, float, float], size_zyx: tuple[int, int, int] | None) -> Grid:
+    """Return the canonical grid on which a network sees a region: of a spacing (x, y, z), or of a size (z, y, x).
+
+    Parameters
+    ----------
+    region : Grid
+        Part of a scan, any orientation.
+    spacing_mm : tuple of float
+        Wanted spacing x, y, z; not used with a size.
+    size_zyx : tuple of int or None
+        When given, the region is squeezed into this many voxels.
+    """
+    if size_zyx is None:
+        return canonical_grid(region, spacing_mm)
+    direction = np.abs(np.reshape(region.direction, (3, 3)))
+    x, y, z = (float(region.spacing_mm[int(np.argmax(direction[world]))]) for world in range(3))
+    own = canonical_grid(region, (x, y, z))
+    x, y, z = (n * s / m for n, s, m in zip(own.size, own.spacing_mm, reversed(size_zyx), strict=True))
+    return canonical_grid(region, (x, y, z))
 
 
 def resample(image: sitk.Image, grid: Grid, nearest: bool = False, outside: float = AIR_HU) -> sitk.Image:
