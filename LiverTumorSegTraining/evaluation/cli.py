@@ -12,10 +12,12 @@ from LiverTumorSegLib.errors import UsageError
 
 from .engine import Evaluation, evaluate
 from .metrics import WORST_AT_MISS
+from .naming import described_references, named_cases, scheme_of
 from .outputs import write_lesions_csv, write_metrics_csv, write_metrics_json
 from .paired import PairedDifference, compare_models
 from .pairing import pair_cases
-from .regions import PRESETS, Scheme, parse_regions
+from .references import references_in, wanted_cases
+from .regions import PRESETS, Scheme, parse_regions, with_lesions
 from .report import write_estimate, write_report
 
 
@@ -30,7 +32,9 @@ def _parser() -> argparse.ArgumentParser:
         description="Score predicted labelmaps against reference labelmaps. Every reference counts: one without a "
         "prediction is a total miss. Writes metrics.json, metrics.csv, lesions.csv and report.html.",
     )
-    parser.add_argument("--references", type=Path, required=True, help="folder of reference labelmaps")
+    parser.add_argument(
+        "--references", type=Path, required=True, help="folder of reference labelmaps, or a data set of any layout"
+    )
     parser.add_argument("--predictions", type=Path, required=True, help="folder of predictions, named alike")
     parser.add_argument("--output", type=Path, required=True, help="folder for the results")
     parser.add_argument(
@@ -39,9 +43,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--regions",
         nargs="+",
-        default=["liver-tumor"],
         metavar="NAME=VALUES",
-        help=f"a preset ({', '.join(PRESETS)}) or regions such as liver=1,2 tumor=2 (default: liver-tumor)",
+        help=f"a preset ({', '.join(PRESETS)}) or regions such as liver=1,2 tumor=2 (default: what the names of the "
+        "labels say: dataset.json, BraTS, segment names, the report beside a prediction)",
+    )
+    parser.add_argument(
+        "--cases",
+        nargs="+",
+        metavar="NAME",
+        help="only these: names, a file with one a line, or a training run, whose held-out cases are taken",
     )
     parser.add_argument("--lesion-regions", nargs="+", metavar="NAME", help="regions whose components are lesions")
     parser.add_argument("--tolerance", type=float, default=2.0, metavar="MM", help="of the surface Dice (default 2)")
@@ -57,12 +67,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> None:
-    scheme = parse_regions(options.regions, options.lesion_regions)
+    given = None if options.regions is None else parse_regions(options.regions)
     if options.tolerance <= 0:
         raise UsageError("--tolerance must be above 0 mm.")
     if options.output.exists() and not options.output.is_dir():
         raise UsageError(f"--output {options.output} is a file; name a folder.")
-    evaluation = _evaluate(options, options.predictions, scheme, options.name)
+    evaluation = _evaluate(options, options.predictions, given, options.name)
+    scheme = evaluation.scheme
     paired: list[PairedDifference] | None = None
     if options.against is not None:
         other = _evaluate(options, options.against, scheme, options.against_name)
@@ -82,7 +93,9 @@ def _run(options: argparse.Namespace) -> None:
     _tell(evaluation, options.output)
 
 
-def _evaluate(options: argparse.Namespace, predictions: Path, scheme: Scheme, model: str) -> Evaluation:
+def _evaluate(options: argparse.Namespace, predictions: Path, given: Scheme | None, model: str) -> Evaluation:
+    description = described_references(options.references)
+    known = None if options.reference_glob else references_in(options.references, description)
     cases, unused = pair_cases(
         options.references,
         predictions,
@@ -90,7 +103,11 @@ def _evaluate(options: argparse.Namespace, predictions: Path, scheme: Scheme, mo
         options.reference_glob,
         options.prediction_glob,
         options.image_glob,
+        known,
+        wanted_cases(options.cases),
     )
+    cases = named_cases(cases, description)
+    scheme = with_lesions(given or scheme_of(cases, description), options.lesion_regions)
 
     def progress(number: int, name: str) -> None:
         sys.stderr.write(f"{model}: case {number} of {len(cases)}, {name}\n")

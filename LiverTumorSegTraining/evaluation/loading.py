@@ -53,14 +53,16 @@ def load_case(paths: CasePaths, scheme: Scheme) -> LoadedCase:
     InputError
         For unreadable files, unknown label values, or grids that differ; never resampled silently.
     """
-    truth, truth_names = read_segmentation(paths.reference)
+    truth, segments = read_segmentation(paths.reference)
+    truth_names = segments or dict(paths.reference_names)
     about_truth = f"Case {paths.name}, reference {paths.reference.name}"
     grid = truth
     guess, guess_names = None, {}
     about_guess = ""
     if paths.prediction is not None:
         about_guess = f"Case {paths.name}, prediction {paths.prediction.name}"
-        guess, guess_names = read_segmentation(paths.prediction)
+        guess, segments = read_segmentation(paths.prediction)
+        guess_names = segments or dict(paths.prediction_names)
         if _is_slicer_file(paths.reference) and np.prod(guess.GetSize()) > np.prod(truth.GetSize()):
             grid = guess
     reference = canonical_labels(_voxels(truth, grid, paths.reference, about_truth), truth_names, scheme, about_truth)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from LiverTumorSegLib.errors import InputError, UsageError
@@ -30,6 +31,8 @@ class CasePaths:
         None: there is none, a total miss.
     image : Path or None
     probability : Path or None
+    reference_names, prediction_names : mapping of str to int
+        Name -> value, for files that carry no names themselves.
     """
 
     name: str
@@ -37,6 +40,18 @@ class CasePaths:
     prediction: Path | None = None
     image: Path | None = None
     probability: Path | None = None
+    reference_names: Mapping[str, int] = field(default_factory=dict)
+    prediction_names: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class KnownReference:
+    """A reference whose case is known from its data set: name, label, first image, other names of the case."""
+
+    name: str
+    label: Path
+    image: Path
+    aliases: frozenset[str]
 
 
 def case_name(path: Path) -> str:
@@ -54,6 +69,8 @@ def pair_cases(
     reference_glob: str | None = None,
     prediction_glob: str | None = None,
     image_glob: str | None = None,
+    known: list[KnownReference] | None = None,
+    wanted: frozenset[str] | None = None,
 ) -> tuple[list[CasePaths], list[Path]]:
     """Pair the files of two folders by case name.
 
@@ -65,6 +82,10 @@ def pair_cases(
         Folder of the scans, for pictures only; the references' folder is searched when left out.
     reference_glob, prediction_glob, image_glob : str, optional
         Which files to take, such as ``*/OTMultiClass.nii.gz``; a file found in a subfolder is named after it.
+    known : list of KnownReference, optional
+        The references when they lie in a data set, instead of what the folder's files are called.
+    wanted : frozenset of str, optional
+        Names of the cases to score; all when None.
 
     Returns
     -------
@@ -76,28 +97,46 @@ def pair_cases(
     Raises
     ------
     UsageError
-        When a folder is missing, or two files claim one case.
+        When a folder is missing, two files claim one case, or a wanted case does not exist.
     InputError
         When there is no reference, or not one prediction has the name of a reference.
     """
     for folder, option in ((references, "--references"), (predictions, "--predictions"), (images, "--images")):
-        if folder is not None and not folder.is_dir():
+        if folder is not None and not folder.is_dir() and not (known and folder == references):
             raise UsageError(f"{option} {folder} is not a folder.")
-    truth = _labelmaps(references, reference_glob, "reference")
+    known = known if known and reference_glob is None else []
+    truth = {one.name: one.label for one in known} or _labelmaps(references, reference_glob, "reference")
     if not truth:
         raise InputError(f"{references} holds no labelmap ({', '.join(SUFFIXES)}).")
-    found = _labelmaps(predictions, prediction_glob, "prediction")
+    alias = {name: one.name for one in known for name in one.aliases}
+    found = {
+        alias.get(name, name): path for name, path in _labelmaps(predictions, prediction_glob, "prediction").items()
+    }
+    truth = _only(truth, wanted, alias)
     if not set(truth) & set(found):
         raise InputError(
             f"No prediction in {predictions} is named after a reference in {references} "
             f"(references such as {_examples(truth)}; predictions such as {_examples(found) or 'none at all'})."
         )
-    scans = _scans(images or references, image_glob, set(truth.values()) | set(found.values()))
-    maps = {
-        _strip_role(_stem(p).removesuffix(PROBABILITY)): p for p in _files(predictions, None) if _is_probability(p)
-    }
+    scans = {one.name: one.image for one in known if images is None} or _scans(
+        images or references, image_glob, set(truth.values()) | set(found.values())
+    )
+    maps = {}
+    for path in filter(_is_probability, _files(predictions, None)):
+        name = _strip_role(_stem(path).removesuffix(PROBABILITY))
+        maps[alias.get(name, name)] = path
     cases = [CasePaths(name, truth[name], found.get(name), scans.get(name), maps.get(name)) for name in sorted(truth)]
     return cases, [found[name] for name in sorted(set(found) - set(truth))]
+
+
+def _only(truth: dict[str, Path], wanted: frozenset[str] | None, alias: dict[str, str]) -> dict[str, Path]:
+    if wanted is None:
+        return truth
+    names = {alias.get(name, name if name in truth else case_name(Path(name))) for name in wanted}
+    strangers = sorted(names - set(truth))
+    if strangers:
+        raise UsageError(f"--cases names {', '.join(strangers)}, which the references do not hold.")
+    return {name: path for name, path in truth.items() if name in names}
 
 
 def _stem(path: Path) -> str:

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from LiverTumorSegLib.errors import InputError, UsageError
+from LiverTumorSegLib.labelnames import canonical_name
 from LiverTumorSegLib.labels import IGNORE
+
+IGNORED_NAME = "ignore"
+"""The name by which a dataset.json marks voxels whose truth is unknown."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ class Scheme:
     ----------
     regions : tuple of Region
     names : dict of str to int
-        Lower-case segment name -> label value, for files that carry segment names.
+        Canonical name (`LiverTumorSegLib.labelnames`) -> label value, for files whose values have names.
     ignore : int or None
         Value of voxels whose truth is unknown, or None when the data have none.
     """
@@ -64,11 +68,7 @@ class Scheme:
 
 LIVER_TUMOR = Scheme(
     regions=(Region("liver", (1, 2)), Region("tumor", (2,), lesions=True)),
-    names={
-        **dict.fromkeys(("liver", "liver parenchyma", "parenchyma"), 1),
-        **dict.fromkeys(("tumor", "tumour", "tumors", "tumours", "liver tumor", "liver tumour"), 2),
-        **dict.fromkeys(("lesion", "lesions", "liver lesion", "liver lesions"), 2),
-    },
+    names={"liver": 1, "tumor": 2},
 )
 """The product's convention: 1 is parenchyma, 2 tumour, so the organ is the union (as in LiTS)."""
 
@@ -78,50 +78,46 @@ BRATS = Scheme(
         Region("TC", (1, 3, 4), lesions=True),
         Region("ET", (4,), lesions=True),
     ),
-    names={
-        "necrosis": 1,
-        "necrotic core": 1,
-        "edema": 2,
-        "oedema": 2,
-        "non-enhancing tumor": 3,
-        "non-enhancing": 3,
-        "enhancing tumor": 4,
-        "enhancing": 4,
-    },
+    names={"necrotic core": 1, "edema": 2, "non enhancing tumor": 3, "enhancing tumor": 4},
 )
 """Whole tumour, tumour core, enhancing tumour; value 3 exists up to BraTS 2016 and is merged into 1 later."""
 
 PRESETS = {"liver-tumor": LIVER_TUMOR, "brats": BRATS}
 
 
-def parse_regions(words: list[str], lesion_regions: list[str] | None = None) -> Scheme:
+def parse_regions(words: list[str]) -> Scheme:
     """Return the scheme that the command line asks for.
 
     Parameters
     ----------
     words : list of str
         One preset name (``liver-tumor``, ``brats``), or definitions such as ``liver=1,2 tumor=2``.
-    lesion_regions : list of str, optional
-        Regions whose components are counted as lesions; the preset's choice, or the last region, when left out.
 
     Raises
     ------
     UsageError
-        For an unknown preset, a malformed definition, or a lesion region that is not defined.
+        For an unknown preset or a malformed definition.
     """
     if len(words) == 1 and words[0] in PRESETS:
-        scheme = PRESETS[words[0]]
-    else:
-        regions = tuple(_parse_region(word) for word in words)
-        names = [region.name for region in regions]
-        if not regions or len(set(names)) != len(names):
-            raise UsageError(
-                "--regions needs at least one region, each under its own name, such as liver=1,2 tumor=2."
-            )
-        single = {region.name.lower(): region.values[0] for region in regions if len(region.values) == 1}
-        known = {name: value for name, value in LIVER_TUMOR.names.items() if set(names) <= {"liver", "tumor"}}
-        regions = (*regions[:-1], Region(regions[-1].name, regions[-1].values, lesions=True))
-        scheme = Scheme(regions, {**known, **single})
+        return PRESETS[words[0]]
+    regions = tuple(_parse_region(word) for word in words)
+    names = [region.name for region in regions]
+    if not regions or len(set(names)) != len(names):
+        raise UsageError("--regions needs at least one region, each under its own name, such as liver=1,2 tumor=2.")
+    single = {canonical_name(region.name): region.values[0] for region in regions if len(region.values) == 1}
+    known = {name: value for name, value in LIVER_TUMOR.names.items() if set(names) <= {"liver", "tumor"}}
+    regions = (*regions[:-1], Region(regions[-1].name, regions[-1].values, lesions=True))
+    return Scheme(regions, {**known, **single})
+
+
+def with_lesions(scheme: Scheme, lesion_regions: list[str] | None) -> Scheme:
+    """Return a scheme with the components of these regions as lesions; unchanged when None.
+
+    Raises
+    ------
+    UsageError
+        For a region that the scheme does not have.
+    """
     if lesion_regions is None:
         return scheme
     unknown = sorted(set(lesion_regions) - {region.name for region in scheme.regions})
@@ -154,7 +150,7 @@ def canonical_labels(
     labels : ndarray, [z, y, x]
         As read from the file.
     segments : dict of str to int
-        Segment name -> value in this file; empty for formats without names.
+        Name -> value in this file; empty where nothing tells names.
     scheme : Scheme
     what : str
         Case and role, for error messages ("case 12, prediction").
@@ -169,7 +165,8 @@ def canonical_labels(
         For values that are not whole numbers or that no region uses, and when only some segment names are known.
     """
     present = _present_values(labels, what)
-    known = {name: scheme.names[name.strip().lower()] for name in segments if name.strip().lower() in scheme.names}
+    meant = {**scheme.names, IGNORED_NAME: IGNORE}
+    known = {name: meant[canonical_name(name)] for name in segments if canonical_name(name) in meant}
     used = {name: value for name, value in segments.items() if value in present}
     table = np.arange(256, dtype=np.uint8)
     if known:
@@ -179,6 +176,7 @@ def canonical_labels(
                 f"{what}: the segments {', '.join(map(repr, unknown))} belong to no region; known names are "
                 f"{', '.join(sorted(scheme.names))}. Rename or remove them."
             )
+        # Values that the names renumber may have had another meaning of their own.
         for name, value in known.items():
             table[segments[name]] = value
         listed = set(segments.values())

@@ -31,7 +31,9 @@ class TrainingData:
     mixed: list[PreparedCase]
 
 
-def load_training_data(root: Path, config: Config, run: Path, processes: Processes, display: Display) -> TrainingData:
+def load_training_data(
+    root: Path, config: Config, run: Path, processes: Processes, display: Display | None = None
+) -> TrainingData:
     """Return the cases of a recipe.
 
     Raises
@@ -39,6 +41,7 @@ def load_training_data(root: Path, config: Config, run: Path, processes: Process
     InputError
         If a case is wrong and `data.exclude_bad` is not set; the message names all of them.
     """
+    display = display or Display(quiet=not processes.first)
     cache = cache_of(config, run)
     own = in_agreement(config, root)
 

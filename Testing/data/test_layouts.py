@@ -45,7 +45,7 @@ def test_channels_in_one_4d_file(make, tmp_path):
     sitk.WriteImage(sitk.JoinSeries(list(images.values())), str(path))
     case = Case("case", "case", (path,), None)
     assert len(read_channels(case, ["FLAIR", "T1", "T1CE"])) == 3
-    with pytest.raises(InputError, match="3D scalar image"):
+    with pytest.raises(InputError, match="shape 40 x 40 x 24 x 3"):
         read_channels(case, ["FLAIR", "T1"])
 
 

@@ -12,6 +12,7 @@ from LiverTumorSegLib.pipeline.postprocess import (
     keep_pieces,
     liver_and_tumor,
     open_and_close,
+    with_further_classes,
 )
 from scipy import ndimage
 
@@ -201,3 +202,13 @@ def test_a_large_tumor_beside_the_liver_is_kept():
     liver, tumor, _ = beside_the_liver(10)
     found = liver_and_tumor(liver, tumor, (3.0, 3.0, 3.0))
     assert np.array_equal(found == 2, tumor > 0)
+
+
+def test_further_classes_are_kept_beside_liver_and_tumour():
+    # Columns: liver, tumour, a vessel in the liver, spleen, background, an organ voxel where a vessel is likelier.
+    probabilities = np.array(
+        [[250, 60, 90, 0, 20, 100], [0, 190, 0, 0, 0, 40], [0, 0, 160, 0, 0, 110], [0, 0, 0, 200, 30, 0]], np.uint8
+    ).reshape(4, 1, 1, 6)
+    values = np.array([1, 2, 1, 0, 0, 1], np.uint8).reshape(1, 1, 6)
+    assert with_further_classes(values, probabilities).ravel().tolist() == [1, 2, 3, 4, 0, 1]
+    assert with_further_classes(values, probabilities[:2]) is values

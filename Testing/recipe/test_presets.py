@@ -4,13 +4,17 @@ import json
 
 import pytest
 import SimpleITK as sitk
+import torch
 from LiverTumorSegLib.__main__ import main as segment
 
 from LiverTumorSegTraining.data.dataset import find_cases
+from LiverTumorSegTraining.data.preparation import organ_box
 from LiverTumorSegTraining.evaluation.cli import main as evaluate
 from LiverTumorSegTraining.export.export_model import main as export
 from LiverTumorSegTraining.training.cli import main as train
+from LiverTumorSegTraining.training.model import bundle_of, network_of
 from LiverTumorSegTraining.training.run_files import read_metrics
+from LiverTumorSegTraining.training.validation import ProductInference
 
 
 def go(presets, name, data, folder, *options):
@@ -31,65 +35,56 @@ def go(presets, name, data, folder, *options):
     return folder / f"{name}-model"
 
 
-def segment_and_evaluate(models, inputs, references, folder, *evaluate_options):
-    """Segment and compare; return the metrics."""
-    results = folder / "results"
+def segment_and_evaluate(models, case, data, run):
+    """Segment a held-out case and compare it with the data set, nothing renamed, no option; return the metrics."""
+    folder = run.parent
     for model in models:
         assert (model / "MODEL_CARD.md").exists()
-    named = [str(model) for model in models]
-    assert segment([*map(str, inputs), "--output", str(results), "--model", *named, "--device", "cpu", "--force"]) == 0
-    predictions = sorted(results.glob("*.seg.nrrd"))
-    truths = folder / "references"
-    truths.mkdir(exist_ok=True)
-    for prediction, reference in zip(predictions, references, strict=True):
-        image = sitk.ReadImage(str(reference))
-        assert sitk.ReadImage(str(prediction)).GetSize() == image.GetSize()
-        name = prediction.name.replace(".seg.nrrd", ".nii.gz")
-        sitk.WriteImage(sitk.Cast(image, sitk.sitkUInt8), str(truths / name))
-    arguments = ["--references", str(truths), "--predictions", str(results), "--output", str(folder / "evaluation")]
-    assert evaluate([*arguments, *evaluate_options]) == 0
+    inputs = case.images if len(case.images) == 1 else [case.images[0].parent]
+    arguments = [*map(str, inputs), "--output", str(folder / "results"), "--model", *map(str, models)]
+    assert segment([*arguments, "--device", "cpu", "--force"]) == 0
+    arguments = ["--references", str(data), "--predictions", str(folder / "results"), "--cases", str(run)]
+    assert evaluate([*arguments, "--output", str(folder / "evaluation")]) == 0
     return json.loads((folder / "evaluation" / "metrics.json").read_text())
 
 
-def held_out(run):
-    """Return the name of the held-out case and its logged figures."""
+def held_out(run, data, config):
+    """Return the held-out case of a run and its logged figures."""
     figures = [entry["validation"] for entry in read_metrics(run) if "validation" in entry][-1]
-    return next(iter(figures.items()))
+    ((name, logged),) = figures.items()
+    return next(case for case in find_cases(data, config.data) if case.name == name), logged
 
 
-def assert_logged_is_evaluated(run, metrics):
+SAME = {"liver": "liver_dice", "tumor": "tumor_dice", "WT": "foreground_dice", "ET": "enhancing_dice"}
+
+
+def assert_logged_is_evaluated(logged, metrics, regions):
     """The Dice in the run's log is that of segment.py and evaluate.py."""
-    _, logged = held_out(run)
     (case,) = metrics["cases"]
-    compared = {region: figures for region, figures in case["regions"].items() if f"{region}_dice" in logged}
-    assert compared
-    for region, figures in compared.items():
-        found = figures["dice"] if "dice" in figures else figures["values"]["dice"]
-        if logged[f"{region}_dice"] is None:
-            assert found in (0, 1, None)
-        else:
-            assert logged[f"{region}_dice"] == pytest.approx(found, abs=1e-3), (region, logged)
-    return logged
+    found = {name: region["values"]["dice"] for name, region in case["regions"].items() if name in SAME}
+    assert set(found) == regions
+    for region, dice in found.items():
+        assert logged[SAME[region]] == pytest.approx(dice, abs=1e-3), (region, logged)
+    assert max(found.values()) > 0.02
 
 
-LAYOUTS = {"attention_unet_3d": "msd", "unet_3d_128": "pairs", "subvolume_64": "nnunet"}
+LAYOUTS = {"attention_unet_3d": "msd", "unet_3d_128": "pairs", "subvolume_64": "nnunet", "lits_unet_2d": "lits"}
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_volume_presets(name, make, presets, tmp_path, tiny):
+def test_what_is_logged_is_what_is_evaluated(name, make, presets, tmp_path, tiny):
     data = make[LAYOUTS[name]](tmp_path / "data")
     model = go(presets, name, data, tmp_path)
-    wanted, _ = held_out(tmp_path / name)
-    case = next(case for case in find_cases(data, tiny(name).data) if case.name == wanted)
-    metrics = segment_and_evaluate([model], case.images, [case.label], tmp_path)
-    print(name, assert_logged_is_evaluated(tmp_path / name, metrics))
+    case, logged = held_out(tmp_path / name, data, tiny(name))
+    metrics = segment_and_evaluate([model], case, data, tmp_path / name)
+    assert_logged_is_evaluated(logged, metrics, {"liver", "tumor"})
 
 
 def test_2d_presets_and_their_ensemble(make, presets, tmp_path, tiny):
     data = make["lits"](tmp_path / "data")
     models = [go(presets, name, data, tmp_path) for name in ("lits_unet_2d", "lits_resunet_2d")]
-    case = find_cases(data, tiny().data)[0]
-    assert segment_and_evaluate(models, case.images, [case.label], tmp_path)
+    case, _ = held_out(tmp_path / "lits_unet_2d", data, tiny("lits_unet_2d"))
+    assert segment_and_evaluate(models, case, data, tmp_path / "lits_unet_2d")
     (report,) = (tmp_path / "results").glob("*.report.json")
     assert [model["id"] for model in json.loads(report.read_text())["models"]] == ["lits-unet-2d", "lits-resunet-2d"]
 
@@ -97,42 +92,64 @@ def test_2d_presets_and_their_ensemble(make, presets, tmp_path, tiny):
 def test_brats_preset(make, presets, tmp_path, tiny):
     data = make["brats"](tmp_path / "data")
     model = go(presets, "brats_attention_3d", data, tmp_path)
-    case = find_cases(data, tiny("brats_attention_3d").data)[0]
-    label = sitk.ReadImage(str(case.label))
-    sitk.WriteImage(sitk.ChangeLabel(label, {4: 3}), str(tmp_path / "truth.nii.gz"))
-    options = ["--regions", "necrotic_core=1", "oedema=2", "enhancing=3"]
-    segment_and_evaluate([model], case.images, [tmp_path / "truth.nii.gz"], tmp_path, *options)
+    case, logged = held_out(tmp_path / "brats_attention_3d", data, tiny("brats_attention_3d"))
+    metrics = segment_and_evaluate([model], case, data, tmp_path / "brats_attention_3d")
+    assert_logged_is_evaluated(logged, metrics, {"WT", "ET"})
 
 
-def test_mr_preset_trains_on_another_modality(make, presets, tmp_path):
+def test_mr_preset_trains_on_another_modality(make, presets, tmp_path, tiny):
     images, label = make["brain"](1)
+    data = tmp_path / "data"
+    data.mkdir()
     for number in range(3):
-        sitk.WriteImage(images["flair"] + number, str(tmp_path / f"mr{number}.nii.gz"))
-        binary = sitk.ChangeLabel(label, {4: 2, 2: 1})
-        sitk.WriteImage(binary, str(tmp_path / f"mr{number}_label.nii.gz"))
-    go(presets, "subvolume_64_mr", tmp_path, tmp_path / "out")
+        sitk.WriteImage(images["flair"] + number, str(data / f"mr{number}.nii.gz"))
+        sitk.WriteImage(sitk.ChangeLabel(label, {4: 2, 2: 1}), str(data / f"mr{number}_label.nii.gz"))
+    model = go(presets, "subvolume_64_mr", data, tmp_path)
+    case, logged = held_out(tmp_path / "subvolume_64_mr", data, tiny("subvolume_64_mr"))
+    metrics = segment_and_evaluate([model], case, data, tmp_path / "subvolume_64_mr")
+    assert_logged_is_evaluated(logged, metrics, {"liver", "tumor"})
+    (report,) = (tmp_path / "results").glob("*.report.json")
+    assert "localiser" not in json.loads(report.read_text())
+
+
+def test_an_mr_set_cut_to_the_organ_is_validated_so(make, tiny, tmp_path):
+    images, label = make["brain"](1)
+    for number in range(2):
+        sitk.WriteImage(images["flair"], str(tmp_path / f"mr{number}.nii.gz"))
+        sitk.WriteImage(sitk.ChangeLabel(label, {4: 2, 2: 1}), str(tmp_path / f"mr{number}_label.nii.gz"))
+    config = tiny("subvolume_64_mr", preparation__crop="liver", data__validation=["mr1"])
+    assert config.field_of_view == "crop"
+    case = find_cases(tmp_path, config.data)[1]
+    bundle = bundle_of(config, network_of(config).state_dict())
+    shown = ProductInference(bundle, config, torch.device("cpu")).segment(case)
+    start, stop = organ_box(sitk.ReadImage(str(case.label)), config.preparation.crop_margin_mm)
+    assert shown.reference.shape == tuple((stop - start)[::-1])
+    assert shown.reference.size < label.GetNumberOfPixels()
 
 
 @pytest.mark.parametrize("name", ["attention_unet_3d", "unet_3d_128", "lits_unet_2d", "subvolume_64"])
-def test_presets_on_real_livers(name, shared_data, presets, tmp_path):
+def test_presets_on_real_livers(name, shared_data, presets, tmp_path, tiny):
     data = tmp_path / "data"
     data.mkdir()
     for case in ("crlm1006_portal", "hcc006_portal"):
         for suffix in ("", "_label"):
             path = shared_data / "liver" / "3mm_whole" / f"{case}{suffix}.nii.gz"
             (data / path.name).write_bytes(path.read_bytes())
-    model = go(presets, name, data, tmp_path, "--data.validation_fraction", "0.5")
-    case = "hcc006_portal"
-    inputs, references = [data / f"{case}.nii.gz"], [data / f"{case}_label.nii.gz"]
-    assert segment_and_evaluate([model], inputs, references, tmp_path)
+    options = ["--data.validation", "[hcc006]", "--data.validation_fraction", "0"]
+    boxed = name == "attention_unet_3d"
+    options += ["--preparation.crop", "liver"] if boxed else []
+    model = go(presets, name, data, tmp_path, *options)
+    case, logged = held_out(tmp_path / name, data, tiny(name))
+    metrics = segment_and_evaluate([model], case, data, tmp_path / name)
+    assert_logged_is_evaluated(logged, metrics, {"liver", "tumor"})
+    (report,) = (tmp_path / "results").glob("*.report.json")
+    assert ("localiser" in json.loads(report.read_text())) == boxed
 
 
-def test_brats_preset_on_real_cases(shared_data, presets, tmp_path):
+def test_brats_preset_on_real_cases(shared_data, presets, tmp_path, tiny):
     options = ["--data.channels", "[FLAIR, T1CE]"]
     model = go(presets, "brats_attention_3d", shared_data / "brats", tmp_path, *options)
-    folder = shared_data / "brats" / "brats_2013_pat0001_1"
-    inputs = [folder / "Flair_subtrMeanDivStd.nii.gz", folder / "T1c_subtrMeanDivStd.nii.gz"]
-    truth = sitk.Cast(sitk.ReadImage(str(folder / "OTMultiClass.nii.gz")), sitk.sitkUInt8)
-    sitk.WriteImage(sitk.ChangeLabel(truth, {3: 1, 4: 3}), str(tmp_path / "truth.nii.gz"))
-    options = ["--regions", "necrotic_core=1", "oedema=2", "enhancing=3"]
-    segment_and_evaluate([model], inputs, [tmp_path / "truth.nii.gz"], tmp_path, *options)
+    config = tiny("brats_attention_3d", data__channels=["FLAIR", "T1CE"])
+    case, logged = held_out(tmp_path / "brats_attention_3d", shared_data / "brats", config)
+    metrics = segment_and_evaluate([model], case, shared_data / "brats", tmp_path / "brats_attention_3d")
+    assert_logged_is_evaluated(logged, metrics, {"WT", "ET"})

@@ -114,7 +114,7 @@ def with_further_classes(
     if len(probabilities) <= TUMOR.value:
         return values
     best = most_probable(probabilities)
-    organ = probabilities[:2].astype(np.uint16).sum(0) >= _level(organ_threshold)
+    organ = probabilities[:2].astype(np.uint16).sum(0) >= level_of(organ_threshold)
     further = (best > TUMOR.value) & ~organ
     return np.where(further, best, values).astype(np.uint8)
 
