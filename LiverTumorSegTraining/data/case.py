@@ -18,7 +18,7 @@ class Case:
     name : str
         Unique in the data set.
     patient : str
-        The unit of every split.
+        The unit of every split; empty when the layout does not tell it.
     images : tuple of Path
         One file for each channel, or one 4D file with all of them.
     label : Path or None
@@ -43,8 +43,3 @@ def without_suffix(path: Path) -> str:
         if path.name.lower().endswith(suffix):
             return path.name[: -len(suffix)]
     return path.stem
-
-
-def patient_of(name: str) -> str:
-    """Return the patient that a case name begins with: up to the first underscore."""
-    return name.split("_", maxsplit=1)[0]

@@ -12,6 +12,8 @@ from LiverTumorSegLib.errors import InputError
 
 from LiverTumorSegTraining.data.case import Case
 from LiverTumorSegTraining.data.layouts import brats, lits, msd, nnunet, pairs, table
+from LiverTumorSegTraining.data.patients import with_patients
+from LiverTumorSegTraining.data.splits import read_splits, split_by_file
 from LiverTumorSegTraining.recipe.config import DataConfig
 
 LAYOUTS: dict[str, ModuleType] = {
@@ -50,7 +52,10 @@ def list_cases(root: Path, data: DataConfig) -> list[Case]:
     cases = LAYOUTS[name].find(root, data.channels)
     if not cases:
         raise InputError(f"{root} holds no case of the layout {name}: check data.layout and the folder.")
-    return cases
+    if data.splits is not None:
+        patients = read_splits(data.splits).patients
+        cases = [dataclasses.replace(case, patient=patients.get(case.name, case.patient)) for case in cases]
+    return with_patients(cases, data)
 
 
 def find_cases(root: Path, data: DataConfig, tell: Callable[[str], None] | None = None) -> list[Case]:
@@ -107,10 +112,14 @@ def split(
     cases : list of Case
         All cases.
     data : DataConfig
-        `validation` names patients, or `folds` and `fold` choose one part, or `validation_fraction` a share.
+        `splits` names a file, or `validation` patients, or `folds` and `fold` choose one part, or
+        `validation_fraction` a share.
     burden : callable
         Tumour volume of a case, by which folds are stratified.
     """
+    if data.splits is not None:
+        training, validation, _ = split_by_file(cases, data.splits, data.fold)
+        return training, validation
     held_out = set(data.validation)
     patients = {case.patient for case in cases}
     unknown = held_out - patients

@@ -100,7 +100,9 @@ def intensity_of(config: Config) -> Intensity:
     )
 
 
-def prepare(case: Case, config: Config, cache: PreparationCache | None = None) -> PreparedCase:
+def prepare(
+    case: Case, config: Config, cache: PreparationCache | None = None, files: tuple[str, ...] | None = None
+) -> PreparedCase:
     """Return one case on the grid of the recipe.
 
     Parameters
@@ -111,16 +113,29 @@ def prepare(case: Case, config: Config, cache: PreparationCache | None = None) -
         The recipe.
     cache : PreparationCache, optional
         Where prepared cases are kept; without one the arrays stay in memory.
+    files : tuple of str, optional
+        The hashes that `fill_cache` returned, not to be taken again.
 
     Raises
     ------
     InputError
         If image and label do not lie on the same grid, or a label value has no name.
     """
-    files = tuple(content_hash(path) for path in (*case.images, case.label) if path is not None)
     if cache is None:
-        return _prepared(case, _arrays(case, config), files)
-    return _prepared(case, cache.get(_key(case, config, files), lambda: _arrays(case, config)), files)
+        return _prepared(case, _arrays(case, config), _hashes(case))
+    known = files or fill_cache(case, config, cache)
+    return _prepared(case, cache.get(_key(case, config, known), lambda: _arrays(case, config)), known)
+
+
+def fill_cache(case: Case, config: Config, cache: PreparationCache) -> tuple[str, ...]:
+    """Make the cache's entry of a case where there is none; return the SHA-256 of its files, images then label."""
+    files = _hashes(case)
+    cache.get(_key(case, config, files), lambda: _arrays(case, config))
+    return files
+
+
+def _hashes(case: Case) -> tuple[str, ...]:
+    return tuple(content_hash(path) for path in (*case.images, case.label) if path is not None)
 
 
 def _key(case: Case, config: Config, files: tuple[str, ...]) -> str:

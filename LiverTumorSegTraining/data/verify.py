@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +20,11 @@ from LiverTumorSegLib.labels import IGNORE
 
 from LiverTumorSegTraining.data.case import Case
 from LiverTumorSegTraining.data.dataset import list_cases
-from LiverTumorSegTraining.data.description import BRATS_LABELS, describe
+from LiverTumorSegTraining.data.description import BRATS_LABELS, describe, in_agreement
+from LiverTumorSegTraining.data.doubts import doubts_of
+from LiverTumorSegTraining.data.patients import patients_in_words
 from LiverTumorSegTraining.data.verify_case import CaseFacts, case_facts
+from LiverTumorSegTraining.data.workers import on_all_cores
 from LiverTumorSegTraining.recipe.config import DataConfig, load_config
 
 VERSION = 2
@@ -63,25 +67,57 @@ def verify_cases(
     any_tumor: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Problem]:
-    """Return every problem of the cases, in their order.
+    """Return every problem of the cases, in their order; the parameters are those of `facts_of` and `problems_of`."""
+    return problems_of(cases, facts_of(cases, data, cache, progress), data, any_tumor)
+
+
+def facts_of(
+    cases: Sequence[Case],
+    data: DataConfig,
+    cache: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, CaseFacts]:
+    """Return what reading each case told, by name; on all cores where the cases are large.
 
     Parameters
     ----------
     cases : sequence of Case
         As `list_cases` gives them.
     data : DataConfig
-        Labels and label map say which values are right.
+        The recipe's section.
     cache : Path, optional
         Folder that remembers what was seen in unchanged files.
-    any_tumor : bool
-        Value 2 is right although it has no name (a localiser is trained on the whole organ).
     progress : callable
         Told (cases done, of how many).
     """
-    problems: list[Problem] = []
     facts: dict[str, CaseFacts] = {}
-    for number, case in enumerate(cases, 1):
-        facts[case.name] = seen = _remembered(case, data, cache)
+    answers = on_all_cores(functools.partial(_remembered, data=data, cache=cache), cases)
+    for number, (case, seen) in enumerate(zip(cases, answers, strict=True), 1):
+        facts[case.name] = seen
+        if progress is not None:
+            progress(number, len(cases))
+    return facts
+
+
+def problems_of(
+    cases: Sequence[Case], facts: Mapping[str, CaseFacts], data: DataConfig, any_tumor: bool = False
+) -> list[Problem]:
+    """Return every problem of the cases, in their order.
+
+    Parameters
+    ----------
+    cases : sequence of Case
+        As `list_cases` gives them.
+    facts : mapping of str to CaseFacts
+        What reading them told.
+    data : DataConfig
+        Labels and label map say which values are right.
+    any_tumor : bool
+        Value 2 is right although it has no name (a localiser is trained on the whole organ).
+    """
+    problems: list[Problem] = []
+    for case in cases:
+        seen = facts[case.name]
         problems += [Problem(case.name, code, message) for code, message in seen.problems]
         problems += _value_problems(case, seen, data, any_tumor)
         if seen.in_air > MOST_IN_AIR and data.channels == ["CT"]:
@@ -89,8 +125,6 @@ def verify_cases(
             problems.append(
                 Problem(case.name, "label_in_air", f"{share} of the labelled voxels lie in air: is it flipped?")
             )
-        if progress is not None:
-            progress(number, len(cases))
     return problems + _same_content(cases, facts)
 
 
@@ -202,7 +236,7 @@ def _report(options: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    config = load_config(options.config) if options.config else None
+    config = in_agreement(load_config(options.config), options.dataset) if options.config else None
     data = config.data if config else expected_data(options.dataset)
     given = {
         name: yaml.safe_load(text) for name in ("channels", "labels", "label_map") if (text := getattr(options, name))
@@ -214,10 +248,8 @@ def _report(options: argparse.Namespace) -> int:
     cases = list_cases(options.dataset, data)
     console = Console()
     with console.status("reading") as status:
-        problems = verify_cases(
-            cases, data, None, config is not None and config.task == "localiser",
-            lambda done, of: status.update(f"read {done} of {of} cases"),
-        )  # fmt: skip
+        facts = facts_of(cases, data, None, lambda done, of: status.update(f"read {done} of {of} cases"))
+    problems = problems_of(cases, facts, data, config is not None and config.task == "localiser")
     bad = {problem.case for problem in problems}
     if problems:
         table = Table(
@@ -228,8 +260,15 @@ def _report(options: argparse.Namespace) -> int:
         console.print(table)
     else:
         console.print(f"{len(cases)} cases, no problem found.")
+    # Whom to hold out is a recipe's choice: a data set alone is not asked.
+    asked = data if config is not None else data.model_copy(update={"validation_fraction": 0.1})
+    doubts = doubts_of(cases, facts, asked)
+    console.print(patients_in_words(cases, data), highlight=False, markup=False)
+    for doubt in doubts:
+        console.print(f"Warning: {doubt}", highlight=False, markup=False)
     if options.json:
         content = {"dataset": str(options.dataset), "cases": len(cases), "bad_cases": sorted(bad)}
+        content["warnings"] = doubts
         content["problems"] = [dataclasses.asdict(problem) for problem in problems]
         write_json(options.json, content)
     return InputError.exit_code if problems else 0

@@ -29,7 +29,14 @@ class DataConfig(Section):
     channels: list[str] = Field(["CT"], min_length=1, description="input channels, in the order the network sees them")
     labels: list[str] = Field(["liver", "tumor"], min_length=1, description="names of the label values 1, 2, ...")
     label_map: dict[int, int] = Field({}, description="value in the files: value to train on, such as {4: 3}")
-    validation: list[str] = Field([], description="patients held out (the case name up to its first underscore)")
+    patient_pattern: str | None = Field(
+        None,
+        description="regular expression that finds the patient in a case name (its first group, if any)",
+    )
+    splits: Path | None = Field(
+        None, description="file of training and held-out case names, as nnU-Net's splits_final.json; fold chooses one"
+    )
+    validation: list[str] = Field([], description="patients held out")
     validation_fraction: float = Field(0.0, ge=0, lt=1, description="part of the patients held out when none is named")
     folds: int = Field(1, ge=1, description="number of cross-validation folds; 1 is no cross-validation")
     fold: int = Field(0, ge=0, description="fold that is held out when folds is above 1")
@@ -316,7 +323,7 @@ class Config(Section):
                 "than it was trained on",
             ),
             (
-                self.data.fold >= self.data.folds,
+                self.data.splits is None and self.data.fold >= self.data.folds,
                 f"data.fold is {self.data.fold}: it must be below data.folds {self.data.folds}",
             ),
         ]

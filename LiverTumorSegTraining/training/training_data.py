@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +14,13 @@ from LiverTumorSegLib.labels import TUMOR
 from LiverTumorSegTraining.data.case import Case
 from LiverTumorSegTraining.data.dataset import find_cases, list_cases, split
 from LiverTumorSegTraining.data.description import in_agreement
-from LiverTumorSegTraining.data.preparation import PreparedCase, cache_of, prepare
+from LiverTumorSegTraining.data.doubts import doubts_of
+from LiverTumorSegTraining.data.patients import patients_in_words
+from LiverTumorSegTraining.data.preparation import PreparedCase, cache_of, fill_cache, prepare
 from LiverTumorSegTraining.data.preparation_cache import PreparationCache
 from LiverTumorSegTraining.data.reading import as_classes, read_label
-from LiverTumorSegTraining.data.verify import refuse_or_exclude, verify_cases
+from LiverTumorSegTraining.data.verify import facts_of, problems_of, refuse_or_exclude
+from LiverTumorSegTraining.data.workers import on_all_cores
 from LiverTumorSegTraining.recipe.config import Config
 from LiverTumorSegTraining.training.display import Display
 from LiverTumorSegTraining.training.distributed import Processes
@@ -47,7 +51,11 @@ def load_training_data(
 
     def load() -> TrainingData:
         cases = sound_cases(root, own, cache.folder, display)
+        display.say(patients_in_words(cases, own.data))
         training, validation = split(cases, own.data, lambda case: tumor_burden_ml(case, own))
+        unused = sorted({case.name for case in cases} - {case.name for case in (*training, *validation)})
+        if unused:
+            display.say(f"Neither trained on nor held out by {own.data.splits}: {', '.join(unused)}.")
         mixed = []
         mixed_in = own
         if config.data.mix is not None:
@@ -76,18 +84,23 @@ def sound_cases(root: Path, config: Config, cache: Path, display: Display) -> li
     cases = find_cases(root, config.data, display.say)
     listed = list_cases(root, config.data)
     with display.stage("verifying cases", len(listed)) as advance:
-        report = verify_cases(listed, config.data, cache, config.task == "localiser", lambda done, of: advance(done))
-    return refuse_or_exclude(cases, report, config.data, display.say)
+        facts = facts_of(listed, config.data, cache, lambda done, of: advance(done))
+    report = problems_of(listed, facts, config.data, config.task == "localiser")
+    sound = refuse_or_exclude(cases, report, config.data, display.say)
+    for doubt in doubts_of(sound, facts, config.data):
+        display.say(f"Warning: {doubt}")
+    return sound
 
 
 def prepare_all(cases: list[Case], config: Config, cache: PreparationCache, display: Display) -> list[PreparedCase]:
     """Return the cases on the grid of the recipe, in their order."""
     prepared = []
     with display.stage("preparing cases", len(cases)) as advance:
-        for number, case in enumerate(cases):
-            advance(number, case.name)
-            prepared.append(prepare(case, config, cache))
-        advance(len(cases))
+        # The arrays themselves stay on the disk: other processes fill the cache, this one maps it into memory.
+        filled = on_all_cores(functools.partial(fill_cache, config=config, cache=cache), cases)
+        for case, files in zip(cases, filled, strict=True):
+            prepared.append(prepare(case, config, cache, files))
+            advance(len(prepared), case.name)
     return prepared
 
 

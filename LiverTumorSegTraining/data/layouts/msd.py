@@ -26,7 +26,7 @@ def find(root: Path, channels: list[str]) -> list[Case]:
         if not isinstance(image, str):
             raise InputError(f"{root / 'dataset.json'}: an entry of training names no image: {entry!r}.")
         name = without_suffix(Path(image))
-        cases.append(Case(name, name, (root / image,), root / label if label else None))
+        cases.append(Case(name, "", (root / image,), root / label if label else None))
     return cases
 
 

@@ -29,7 +29,7 @@ def find(root: Path, channels: list[str]) -> list[Case]:
     for name in sorted(names):
         images = tuple(root / "imagesTr" / f"{name}_{number:04d}{ending}" for number in range(len(channels)))
         label = root / "labelsTr" / f"{name}{ending}"
-        cases.append(Case(name, name, images, label if label.exists() else None))
+        cases.append(Case(name, "", images, label if label.exists() else None))
     return cases
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from LiverTumorSegTraining.data.case import IMAGE_SUFFIXES, Case, patient_of, without_suffix
+from LiverTumorSegTraining.data.case import IMAGE_SUFFIXES, Case, without_suffix
 
 LABEL_ENDINGS = ("_label", "-label", "_seg", "_segmentation", "-segmentation")
 
@@ -33,7 +33,7 @@ def find(root: Path, channels: list[str]) -> list[Case]:
         paths = tuple(present.get(channel, root / f"{stem}_{channel}.nii.gz") for channel in channels)
         if len(channels) == 1:
             paths = tuple(present.values())[:1] or (root / f"{stem}.nii.gz",)
-        cases.append(Case(stem, patient_of(stem), paths, labels.get(stem)))
+        cases.append(Case(stem, "", paths, labels.get(stem)))
     return cases
 
 

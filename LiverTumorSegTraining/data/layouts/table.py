@@ -7,7 +7,7 @@ from pathlib import Path
 
 from LiverTumorSegLib.errors import InputError
 
-from LiverTumorSegTraining.data.case import Case, patient_of, without_suffix
+from LiverTumorSegTraining.data.case import Case, without_suffix
 
 TRUE = ("1", "true", "yes")
 
@@ -43,7 +43,7 @@ def find(root: Path, channels: list[str]) -> list[Case]:
         label, fold = (row.get("label") or "").strip(), (row.get("fold") or "").strip()
         cases[name] = Case(
             name,
-            (row.get("patient") or patient_of(name)).strip(),
+            (row.get("patient") or "").strip(),
             images,
             root.parent / label if label else None,
             (row.get("liver_only") or "").strip().lower() in TRUE,
