@@ -28,7 +28,7 @@ from .jsonfile import write_json
 from .labels import label_table
 from .messages import BarMessages, JsonMessages, Messages
 from .model.bundle import load_bundle
-from .model.models import FINE, localiser_for, models_folder
+from .model.models import FINE, localiser_for, members_of, models_folder
 from .output.picture import write_case_picture
 from .output.report import build_report, write_lesions_csv
 from .output.segfile import write_segmentation
@@ -70,7 +70,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--output", type=Path, required=True, metavar="DIR", help="folder for the results, made when absent"
     )
-    parser.add_argument("--model", type=Path, nargs="+", metavar="DIR", help="model folders; several are averaged")
+    parser.add_argument(
+        "--model",
+        type=Path,
+        nargs="+",
+        metavar="DIR",
+        help="model folders, or one that holds fold_0, fold_1, ...; several are averaged",
+    )
     parser.add_argument(
         "--localiser", type=Path, metavar="DIR", help="model folder of the localiser, for models that need one"
     )
@@ -127,7 +133,8 @@ def _run(options: argparse.Namespace, messages: Messages, stop: list[bool]) -> i
 
 
 def _segmenter(options: argparse.Namespace) -> Segmenter:
-    bundles = [load_bundle(folder) for folder in options.model or [models_folder() / FINE]]
+    named = options.model or [models_folder() / FINE]
+    bundles = [load_bundle(member) for folder in named for member in members_of(folder)]
     localiser = localiser_for(bundles[0], options.localiser)
     cleaning = {"opening_mm": options.opening_mm, "closing_mm": options.closing_mm}
     if options.smallest_lesion_mm3 is not None:

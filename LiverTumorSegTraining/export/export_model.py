@@ -18,6 +18,7 @@ from LiverTumorSegLib.model.bundle import Bundle, save_bundle
 
 from LiverTumorSegTraining.export.model_card import write_model_card
 from LiverTumorSegTraining.recipe.config import Config, load_config
+from LiverTumorSegTraining.training.cross_validation import FINISHED
 from LiverTumorSegTraining.training.model import bundle_of
 from LiverTumorSegTraining.training.provenance import read_provenance
 from LiverTumorSegTraining.training.run_files import (
@@ -117,7 +118,9 @@ def _provenance(
 def main(arguments: list[str] | None = None) -> int:
     """Export; return the exit code."""
     parser = argparse.ArgumentParser(prog="export_model.py", description="Write a training run as a model folder.")
-    parser.add_argument("run", type=Path, metavar="RUN", help="folder that train.py wrote")
+    parser.add_argument(
+        "run", type=Path, metavar="RUN", help="folder that train.py wrote; of a cross-validation all folds"
+    )
     parser.add_argument("--output", type=Path, required=True, help="model folder to write")
     parser.add_argument("--id", help="name of the model; the recipe's when left out")
     parser.add_argument("--version", default="1.0.0")
@@ -133,16 +136,38 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> None:
-    bundle = export_model(
-        options.run,
-        options.output,
-        id=options.id,
-        version=options.version,
-        training=_read_training(options.training),
-        tumor_threshold=options.tumor_threshold,
-        best=options.best,
-    )
-    print(f"Model {bundle.id} {bundle.version} written to {options.output} (SHA-256 {bundle.sha256[:12]})")  # noqa: T201
+    runs = fold_folders(options.run) or [options.run]
+    for run in runs:
+        output = options.output / run.name if len(runs) > 1 else options.output
+        bundle = export_model(
+            run,
+            output,
+            id=options.id,
+            version=options.version,
+            training=_read_training(options.training),
+            tumor_threshold=options.tumor_threshold,
+            best=options.best,
+        )
+        print(f"Model {bundle.id} {bundle.version} written to {output} (SHA-256 {bundle.sha256[:12]})")  # noqa: T201
+    if len(runs) > 1:
+        print(f"segment.py --model {options.output} averages the {len(runs)} networks.")  # noqa: T201
+
+
+def fold_folders(run: Path) -> list[Path]:
+    """Return the folds of a cross-validation, by number; empty for a run of its own.
+
+    Raises
+    ------
+    InputError
+        If a fold is not finished.
+    """
+    if (run / RESOLVED).exists():
+        return []
+    folds = sorted(run.glob("fold_*"), key=lambda path: int(path.name.removeprefix("fold_")))
+    unfinished = [fold.name for fold in folds if not (fold / FINISHED).exists()]
+    if unfinished:
+        raise InputError(f"{run}: {', '.join(unfinished)} is not finished: go on with train.py --folds --resume.")
+    return folds
 
 
 def _read_training(path: Path | None) -> dict[str, Any]:

@@ -31,6 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--resume", action="store_true", help="go on from the run folder's checkpoint")
     parser.add_argument("--max_minutes", type=float, help="stop then, with a usable model")
     parser.add_argument("--folds", type=int, help="cross-validation with that many folds, one after the other")
+    parser.add_argument("--fold", type=int, metavar="K", help="train only fold K of --folds, the others elsewhere")
     parser.add_argument("--trials", type=int, help="hyper-parameter search with that many trials over search.space")
     parser.add_argument(
         "--study", help="Optuna storage URL shared by several machines; an SQLite file in the run folder"
@@ -103,14 +104,21 @@ def _run(config: Config, options: argparse.Namespace) -> None:
     elif options.trials:
         from LiverTumorSegTraining.training.search import search
 
-        summary = search(config, options.data, options.output, options.trials, options.study, options.max_minutes)
+        folds = options.folds or 1
+        summary = search(
+            config, options.data, options.output, options.trials, options.study, options.max_minutes, folds
+        )  # fmt: skip
         print(f"Best of {len(summary['trials'])} trials: {summary['best']} with {summary['score']:.3f}")  # noqa: T201
     elif (options.folds or 1) > 1:
         from LiverTumorSegTraining.training.cross_validation import cross_validate
 
-        summary = cross_validate(
-            config, options.data, options.output, options.folds, options.resume, options.max_minutes
+        figures = cross_validate(
+            config, options.data, options.output, options.folds, options.resume, options.max_minutes, options.fold
         )  # fmt: skip
+        if figures is None:
+            print("Some folds are not finished: train them, or copy their folders here, then the same with --resume.")  # noqa: T201
+            return
+        summary = figures
         for name, mean in summary["mean"].items():
             if mean is not None:
                 print(f"{name}: {mean:.3f} (sd {summary['sd'][name] or 0:.3f}) over {options.folds} folds")  # noqa: T201

@@ -9,12 +9,17 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from LiverTumorSegLib.errors import UsageError
 from LiverTumorSegLib.jsonfile import write_json
 from LiverTumorSegLib.wholefile import whole_file
 
+from LiverTumorSegTraining.data.dataset import find_cases
+from LiverTumorSegTraining.data.splits import write_splits
 from LiverTumorSegTraining.recipe.config import Config
 from LiverTumorSegTraining.training.before_start import check_start_of_folds
 from LiverTumorSegTraining.training.loop import Trainer
+from LiverTumorSegTraining.training.out_of_fold import write_out_of_fold
+from LiverTumorSegTraining.training.provenance import read_provenance
 from LiverTumorSegTraining.training.run_files import CHECKPOINT, read_metrics
 from LiverTumorSegTraining.training.validation import Figures, mean_figures
 
@@ -23,11 +28,19 @@ FINISHED = "finished.json"
 
 
 def cross_validate(
-    config: Config, root: Path, run: Path, folds: int, resume: bool = False, max_minutes: float | None = None
-) -> dict[str, Any]:
+    config: Config,
+    root: Path,
+    run: Path,
+    folds: int,
+    resume: bool = False,
+    max_minutes: float | None = None,
+    only: int | None = None,
+) -> dict[str, Any] | None:
     """Train every fold in RUN/fold_K and return the summary, also written as JSON and CSV.
 
-    Patients are dealt to folds of similar tumour burden. With `resume`, finished folds are kept and the others go on.
+    Patients are dealt to folds of similar tumour burden, or as `data.splits` says; RUN/splits_final.json keeps them.
+    With `resume`, finished folds are kept and the others go on. Each finished fold adds its held-out cases to
+    RUN/out_of_fold.
 
     Parameters
     ----------
@@ -37,29 +50,64 @@ def cross_validate(
         2 or more.
     max_minutes : float or None
         For each fold.
+    only : int or None
+        The one fold that this machine trains; the summary is written when all are finished.
 
     Returns
     -------
-    dict
-        "folds": the mean figures of each fold; "mean" and "sd" over the folds; "cases": figures of every case.
+    dict or None
+        "folds": the mean figures of each fold; "mean" and "sd" over the folds; "cases": figures of every case. None
+        while a fold is not finished.
+
+    Raises
+    ------
+    UsageError
+        If there is no such fold, or one would be overwritten.
     """
     run = Path(run)
-    check_start_of_folds(config, [run / f"fold_{fold}" for fold in range(folds)], resume)
-    for fold in range(folds):
+    if only is not None and not 0 <= only < folds:
+        raise UsageError(f"--fold is {only}: it must lie from 0 to {folds - 1}.")
+    wanted = range(folds) if only is None else [only]
+    check_start_of_folds(config, [run / f"fold_{fold}" for fold in wanted], resume)
+    for fold in wanted:
         folder = run / f"fold_{fold}"
         if resume and (folder / FINISHED).exists():
             continue
-        part = config.model_copy(
-            update={"data": config.data.model_copy(update={"folds": folds, "fold": fold, "validation": []})}
+        trainer = Trainer(
+            fold_of(config, folds, fold, run), root, folder, resume and (folder / CHECKPOINT).exists(), max_minutes
         )
-        # All folds share the prepared cases beside the whole run.
-        cache = config.preparation.cache or run.resolve().parent / "prepared"
-        part = part.model_copy(update={"preparation": config.preparation.model_copy(update={"cache": cache})})
-        Trainer(part, root, folder, resume and (folder / CHECKPOINT).exists(), max_minutes).train()
-        write_json(folder / FINISHED, last_validation(folder))
+        trainer.train()
+        if trainer.processes.first:
+            everybody = find_cases(root, trainer.config.data)
+            held_out = [prepared.case for prepared in trainer.data.validation]
+            write_out_of_fold(trainer.bundle(), held_out, everybody, trainer.config, run, trainer.display)
+            write_json(folder / FINISHED, last_validation(folder))
+    if not all((run / f"fold_{fold}" / FINISHED).exists() for fold in range(folds)):
+        return None
+    _write_splits(run, folds)
     return summarise(
         [json.loads((run / f"fold_{k}" / FINISHED).read_text(encoding="utf-8")) for k in range(folds)], run
     )
+
+
+def fold_of(config: Config, folds: int, fold: int, run: Path) -> Config:
+    """Return the recipe of one fold; all folds share the prepared cases beside the whole run."""
+    cache = config.preparation.cache or run.resolve().parent / "prepared"
+    update = {"folds": folds, "fold": fold, "validation": []}
+    return config.model_copy(
+        update={
+            "data": config.data.model_copy(update=update),
+            "preparation": config.preparation.model_copy(update={"cache": cache}),
+        }
+    )
+
+
+def _write_splits(run: Path, folds: int) -> None:
+    parts = []
+    for fold in range(folds):
+        cases = read_provenance(run / f"fold_{fold}").get("cases", [])
+        parts.append(tuple([c["case"] for c in cases if c["part"] == part] for part in ("training", "validation")))
+    write_splits(run, parts)
 
 
 def last_validation(run: Path) -> dict[str, dict[str, float | None]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,20 @@ from LiverTumorSegLib.wholefile import write_text
 
 from LiverTumorSegTraining.recipe.config import Config, parse_config
 from LiverTumorSegTraining.recipe.config_errors import nearest_key, recipe_keys
+from LiverTumorSegTraining.training.cross_validation import fold_of
 from LiverTumorSegTraining.training.loop import Trainer
 
 STUDY_FILE, BEST_RECIPE, SUMMARY = "study.db", "best.yaml", "search.json"
 
 
 def search(
-    config: Config, root: Path, run: Path, trials: int, storage: str | None = None, max_minutes: float | None = None
+    config: Config,
+    root: Path,
+    run: Path,
+    trials: int,
+    storage: str | None = None,
+    max_minutes: float | None = None,
+    folds: int = 1,
 ) -> dict[str, Any]:
     """Run trials until the study holds `trials` finished ones; return and write the summary.
 
@@ -33,7 +41,10 @@ def search(
     storage : str or None
         Optuna storage URL; an SQLite file in `run` when None.
     max_minutes : float or None
-        For each trial.
+        For each trial, or each fold of it.
+    folds : int
+        Above 1, a trial's score is the mean over the folds of a cross-validation; hopeless trials are pruned after a
+        fold.
 
     Returns
     -------
@@ -50,7 +61,7 @@ def search(
     from optuna.trial import TrialState
 
     data = config.data
-    if not (data.validation or data.validation_fraction or data.folds > 1):
+    if not (data.validation or data.validation_fraction or data.folds > 1 or folds > 1 or data.splits):
         raise UsageError("A search needs held-out patients: set data.validation or data.validation_fraction.")
     check_space(config)
     run = Path(run)
@@ -70,16 +81,24 @@ def search(
     def objective(trial: Any) -> float:
         chosen = {key: suggest(trial, key, entry) for key, entry in config.search.space.items()}
         recipe = with_values(config, chosen, run)
-        trainer = Trainer(recipe, root, run / f"trial_{trial.number}", False, max_minutes)
+        folder = run / f"trial_{trial.number}"
 
         def report(step: int, score: float) -> None:
             trial.report(score, step)
             if trial.should_prune():
                 raise optuna.TrialPruned
 
-        trainer.on_validation = report
-        trainer.train()
-        return trainer.best_score
+        scores = []
+        for fold in range(folds):
+            part = recipe if folds == 1 else fold_of(recipe, folds, fold, run)
+            trainer = Trainer(part, root, folder if folds == 1 else folder / f"fold_{fold}", False, max_minutes)
+            if folds == 1:
+                trainer.on_validation = report
+            trainer.train()
+            scores.append(trainer.best_score)
+            if folds > 1:
+                report(fold, statistics.fmean(scores))
+        return statistics.fmean(scores)
 
     if len(study.get_trials(states=finished)) < trials:
         study.optimize(objective, callbacks=[MaxTrialsCallback(trials, states=finished)])

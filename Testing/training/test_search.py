@@ -3,8 +3,11 @@
 import json
 
 import pytest
+from LiverTumorSegLib.__main__ import main as segment
 from LiverTumorSegLib.errors import UsageError
 
+from LiverTumorSegTraining.evaluation.cli import main as evaluate
+from LiverTumorSegTraining.export.export_model import main as export
 from LiverTumorSegTraining.recipe.config import load_config
 from LiverTumorSegTraining.training.cli import main
 from LiverTumorSegTraining.training.cross_validation import TABLE, cross_validate, summarise
@@ -26,15 +29,72 @@ def test_folds_through_the_command_line(pairs, presets, tmp_path, capsys):
     assert [row.split(",")[0] for row in rows] == ["fold", "0", "1", "2", "mean", "sd"]
 
 
-def test_finished_folds_are_kept(pairs, tiny, tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def two_folds(pairs, tiny, tmp_path_factory):
+    """A cross-validation of two folds, each trained by a call of its own, as on two machines."""
+    run = tmp_path_factory.mktemp("cv") / "cv"
     config = tiny(**QUICK)
-    cross_validate(config, pairs, tmp_path / "cv", 2)
+    first = cross_validate(config, pairs, run, 2, only=1)
+    second = cross_validate(config, pairs, run, 2, only=0)
+    return config, run, first, second
+
+
+def test_folds_apart_are_summarised_when_all_are_there(two_folds):
+    _, run, first, second = two_folds
+    assert first is None
+    assert sorted(second["cases"]) == ["case0_portal", "case1_portal", "case2_portal"]
+    splits = json.loads((run / "splits_final.json").read_text())
+    assert sorted(name for split in splits for name in split["val"]) == sorted(second["cases"])
+    assert all(not set(split["train"]) & set(split["val"]) for split in splits)
+
+
+def test_finished_folds_are_kept(two_folds, pairs, monkeypatch):
+    config, run, _, second = two_folds
 
     def never(*arguments):
         raise AssertionError("trained again")
 
     monkeypatch.setattr(Trainer, "train", never)
-    assert cross_validate(config, pairs, tmp_path / "cv", 2, resume=True)["mean"]["liver_dice"] is not None
+    assert cross_validate(config, pairs, run, 2, resume=True) == second
+    with pytest.raises(UsageError, match="already holds a run"):
+        cross_validate(config, pairs, run, 2)
+    with pytest.raises(UsageError, match="from 0 to 1"):
+        cross_validate(config, pairs, run, 2, only=2)
+
+
+def test_out_of_fold_predictions_are_evaluated_without_renaming(two_folds, pairs, tmp_path):
+    _, run, _, summary = two_folds
+    assert len(list((run / "out_of_fold").glob("*.tumor-probability.nrrd"))) == 3
+    arguments = ["--references", str(pairs), "--predictions", str(run / "out_of_fold"), "--output", str(tmp_path)]
+    assert evaluate([*arguments, "--pictured-cases", "0", "--pictured-lesions", "0"]) == 0
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["froc"] is not None
+    found = {case["name"]: case["regions"]["liver"]["values"]["dice"] for case in metrics["cases"]}
+    # The log is of quick quality here, as are the out-of-fold results.
+    for case, figures in summary["cases"].items():
+        assert found[case] == pytest.approx(figures["liver_dice"], abs=1e-3)
+
+
+def test_folds_are_exported_and_segment_as_an_ensemble(two_folds, pairs, tmp_path):
+    _, run, _, _ = two_folds
+    assert export([str(run), "--output", str(tmp_path / "model")]) == 0
+    arguments = [str(pairs / "case0_portal.nii.gz"), "--output", str(tmp_path / "results"), "--quality", "quick"]
+    assert segment([*arguments, "--model", str(tmp_path / "model"), "--force", "--device", "cpu"]) == 0
+    report = json.loads((tmp_path / "results" / "case0_portal.report.json").read_text())
+    assert len({model["sha256"] for model in report["models"]}) == 2
+    (run / "fold_1" / "finished.json").rename(run / "fold_1" / "finished.txt")
+    assert export([str(run), "--output", str(tmp_path / "other")]) == 3
+    (run / "fold_1" / "finished.txt").rename(run / "fold_1" / "finished.json")
+
+
+def test_a_search_by_cross_validation_is_pruned_after_a_fold(pairs, tiny, tmp_path, monkeypatch):
+    optuna = pytest.importorskip("optuna", reason="the search needs optuna")
+    monkeypatch.setattr(optuna.trial.Trial, "should_prune", lambda self: self.number > 0)
+    config = tiny(search__space={"optimiser.learning_rate": [1e-4, 1e-2, "log"]}, **QUICK)
+    states = [trial["state"] for trial in search(config, pairs, tmp_path, 2, folds=2)["trials"]]
+    assert states == ["COMPLETE", "PRUNED"]
+    assert (tmp_path / "trial_0" / "fold_1").is_dir()
+    assert not (tmp_path / "trial_1" / "fold_1").exists()
 
 
 def test_the_summary(tmp_path):

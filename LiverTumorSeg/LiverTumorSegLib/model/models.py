@@ -6,10 +6,18 @@ import os
 from pathlib import Path
 
 from ..errors import ModelError
-from .bundle import Bundle, load_bundle
+from .bundle import DESCRIPTION, Bundle, load_bundle
 
 FINE, LOCALISER = "liver-tumor", "liver-localiser"
 VARIABLE = "LIVERTUMORSEG_MODELS"
+
+
+def members_of(folder: Path) -> list[Path]:
+    """Return the model folders of an ensemble, fold_0, fold_1 and so on in one folder; the folder itself otherwise."""
+    if (folder / DESCRIPTION).exists():
+        return [folder]
+    members = [path.parent for path in folder.glob(f"fold_*/{DESCRIPTION}")]
+    return sorted(members, key=lambda path: (len(path.name), path.name)) or [folder]
 
 
 def localiser_for(bundle: Bundle, folder: Path | None = None) -> Bundle | None:
