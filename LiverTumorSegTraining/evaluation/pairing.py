@@ -132,7 +132,8 @@ def pair_cases(
 def _only(truth: dict[str, Path], wanted: frozenset[str] | None, alias: dict[str, str]) -> dict[str, Path]:
     if wanted is None:
         return truth
-    names = {alias.get(name, name if name in truth else case_name(Path(name))) for name in wanted}
+    # A training run calls the volume N of LiTS litsN.
+    names = {alias.get(name, name if name in truth else case_name(Path(name)).removeprefix("lits")) for name in wanted}
     strangers = sorted(names - set(truth))
     if strangers:
         raise UsageError(f"--cases names {', '.join(strangers)}, which the references do not hold.")

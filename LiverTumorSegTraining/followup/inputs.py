@@ -16,7 +16,7 @@ from LiverTumorSegLib.scan.imageio import case_name, read_case
 from LiverTumorSegTraining.evaluation.loading import require_same_grid
 from LiverTumorSegTraining.evaluation.regions import LIVER_TUMOR, canonical_labels
 
-from .timepoints import TimePoint
+from .timepoints import TimePoint, around_organ
 
 _MOST_LABELS = 16
 
@@ -146,4 +146,5 @@ def _time_point(name: str, segmentation: Path, image: Path | None, day: date | N
     if image is not None:
         scan = read_case(image).image
         require_same_grid(scan, labels, what)
-    return TimePoint(name, labels, scan, day)
+    labels, scan, below = around_organ(labels, scan)
+    return TimePoint(name, labels, scan, day, below)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 from LiverTumorSegLib.labels import TUMOR
-from LiverTumorSegLib.pipeline.lesions import label_lesions
+from scipy import ndimage
 
 from LiverTumorSegTraining.evaluation.palette import PREDICTION_ON_SCAN, REFERENCE_ON_SCAN, chart, picture_uri
 
@@ -35,12 +36,30 @@ class View:
     labels : ndarray [z, y, x]
     numbers : ndarray [z, y, x]
         Lesion ids.
+    slices_below : int
+        Slices of the whole scan below the first one here.
     """
 
     grid: sitk.Image
     grey: npt.NDArray[np.generic] | None
     labels: npt.NDArray[np.uint8]
     numbers: npt.NDArray[np.uint32]
+    slices_below: int
+
+    @cached_property
+    def boxes(self) -> list[tuple[slice, ...] | None]:
+        """The box of each lesion, by id - 1."""
+        boxes: list[tuple[slice, ...] | None] = ndimage.find_objects(self.numbers.view(np.int32))
+        return boxes
+
+    def largest_slice(self, ids: tuple[int, ...]) -> int | None:
+        """Return the slice with most of these lesions; None when there is none of them."""
+        area = np.zeros(len(self.numbers), int)
+        for number in ids:
+            box = self.boxes[number - 1] if number <= len(self.boxes) else None
+            if box is not None:
+                area[box[0]] += (self.numbers[box] == number).sum(axis=(1, 2))
+        return int(area.argmax()) if area.any() else None
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
@@ -59,9 +78,10 @@ class View:
 def make_view(point: TimePoint) -> View:
     """Return a scan turned for display."""
     labels = sitk.DICOMOrient(point.labelmap, "LPS")
-    numbers = sitk.DICOMOrient(sitk.Cast(label_lesions(point.labelmap), sitk.sitkUInt32), "LPS")
+    numbers = sitk.DICOMOrient(point.numbers, "LPS")
     grey = None if point.image is None else sitk.GetArrayFromImage(sitk.DICOMOrient(point.image, "LPS"))
-    return View(labels, grey, sitk.GetArrayFromImage(labels), sitk.GetArrayFromImage(numbers))
+    voxels = [sitk.GetArrayFromImage(image) for image in (labels, numbers)]
+    return View(labels, grey, voxels[0], voxels[1], point.slices_below)
 
 
 def track_picture(track: Track, points: list[TimePoint], views: list[View], alignments: list[Alignment]) -> str:
@@ -78,25 +98,20 @@ def track_picture(track: Track, points: list[TimePoint], views: list[View], alig
     )
     with chart(2.7 * len(points), 3.0, ncols=len(points), squeeze=False) as (figure, panels):
         for scan, (axes, view) in enumerate(zip(panels[0], views, strict=True)):
-            own = (
-                np.isin(view.numbers, track.seen(scan))
-                if track.seen(scan)
-                else np.zeros(view.labels.shape, dtype=bool)
-            )
             z, y, x = view.place(centres[scan])
-            if own.any():
-                z = int(own.sum(axis=(1, 2)).argmax())
+            largest = view.largest_slice(track.seen(scan))
+            z = z if largest is None else largest
             rows, columns = (
                 slice(max(0, round(at - size_mm / 2 / step)), min(n, round(at + size_mm / 2 / step)))
                 for at, step, n in zip((y, x), view.spacing_mm[1:], view.labels.shape[1:], strict=True)
             )
             _show(axes, view, z, rows, columns)
-            others = (view.labels[z, rows, columns] == TUMOR.value) & ~own[z, rows, columns]
-            _outline(axes, others, _OTHER, 0.8)
-            _outline(axes, own[z, rows, columns], PREDICTION_ON_SCAN, 1.4)
-            if not own.any():
+            own = np.isin(view.numbers[z, rows, columns], track.seen(scan))
+            _outline(axes, (view.labels[z, rows, columns] == TUMOR.value) & ~own, _OTHER, 0.8)
+            _outline(axes, own, PREDICTION_ON_SCAN, 1.4)
+            if largest is None:
                 axes.plot(x - columns.start, y - rows.start, "+", color=_PLACE, markersize=14, markeredgewidth=1.0)
-            axes.set_title(f"{points[scan].name}\nslice {z + 1}", fontsize=8, fontweight="normal")
+            axes.set_title(f"{points[scan].name}\nslice {z + 1 + view.slices_below}", fontsize=8, fontweight="normal")
         return picture_uri(figure, dpi=100)
 
 

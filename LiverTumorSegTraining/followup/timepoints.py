@@ -10,10 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 from LiverTumorSegLib.errors import InputError
+from LiverTumorSegLib.grid import superior_axis
 from LiverTumorSegLib.labels import IGNORE, LIVER, TUMOR
 from LiverTumorSegLib.pipeline.lesions import Lesion, label_lesions, measure_lesions
 
 Points = npt.NDArray[np.float64]
+_IN_ORGAN = np.isin(np.arange(256), (LIVER.value, TUMOR.value, IGNORE))
+MARGIN_MM = 60.0
+"""Kept around what is labelled: enough for every picture of a lesion."""
 
 
 @dataclass(frozen=True)
@@ -30,15 +34,18 @@ class TimePoint:
         The CT on the same grid.
     day : date or None
         Of the scan.
+    slices_below : int
+        Axial slices of the whole scan towards the feet that were cut away (`around_organ`).
     """
 
     name: str
     labelmap: sitk.Image
     image: sitk.Image | None = None
     day: date | None = None
+    slices_below: int = 0
 
     def __post_init__(self) -> None:
-        if not np.any(np.isin(self.labels, (LIVER.value, TUMOR.value))):
+        if not self.liver_ml:
             raise InputError(
                 f"{self.name}: the segmentation holds neither liver nor tumour, so there is nothing to follow."
             )
@@ -60,22 +67,28 @@ class TimePoint:
     @cached_property
     def lesion_points(self) -> dict[int, Points]:
         """Voxel centres of each lesion in patient coordinates (x, y, z in mm)."""
-        numbered = sitk.GetArrayFromImage(label_lesions(self.labelmap))
+        numbered = sitk.GetArrayViewFromImage(self.numbers)
         at = np.argwhere(numbered > 0)
         numbers = numbered[tuple(at.T)]
         points = physical_points(self.labelmap, at)
         return {lesion.id: points[numbers == lesion.id] for lesion in self.lesions}
 
-    @property
+    @cached_property
+    def numbers(self) -> sitk.Image:
+        """The lesions' ids, uint32."""
+        return sitk.Cast(label_lesions(self.labelmap), sitk.sitkUInt32)
+
+    @cached_property
     def organ(self) -> npt.NDArray[np.bool_]:
         """Liver with its tumours; unknown voxels belong to it, for they mostly lie inside."""
-        return np.isin(self.labels, (LIVER.value, TUMOR.value, IGNORE))
+        return _IN_ORGAN[self.labels]
 
-    @property
+    @cached_property
     def liver_ml(self) -> float:
         """Volume of the organ."""
         voxel_ml = float(np.prod(self.labelmap.GetSpacing())) / 1000.0
-        return float(np.count_nonzero(np.isin(self.labels, (LIVER.value, TUMOR.value)))) * voxel_ml
+        labels = self.labels
+        return float(np.count_nonzero(labels == LIVER.value) + np.count_nonzero(labels == TUMOR.value)) * voxel_ml
 
     @property
     def tumor_ml(self) -> float:
@@ -86,6 +99,32 @@ class TimePoint:
     def slice_mm(self) -> float:
         """Largest voxel side: the slice thickness of a usual CT."""
         return max(self.labelmap.GetSpacing())
+
+
+def around_organ(
+    labelmap: sitk.Image, image: sitk.Image | None, margin_mm: float = MARGIN_MM
+) -> tuple[sitk.Image, sitk.Image | None, int]:
+    """Return a labelmap and its CT cut to what is labelled with a margin, and the slices cut away towards the feet.
+
+    Patient coordinates stay, and so does every measure; work and memory follow the organ instead of the scan.
+    """
+    statistics = sitk.LabelShapeStatisticsImageFilter()
+    statistics.ComputeFeretDiameterOff()
+    statistics.Execute(labelmap > 0)
+    size = np.asarray(labelmap.GetSize())
+    if not statistics.HasLabel(1):
+        return labelmap, image, 0
+    box = np.asarray(statistics.GetBoundingBox(1))
+    margin = np.ceil(margin_mm / np.asarray(labelmap.GetSpacing())).astype(int)
+    start = np.maximum(box[:3] - margin, 0)
+    stop = np.minimum(box[:3] + box[3:] + margin, size)
+    direction = np.reshape(labelmap.GetDirection(), (3, 3))
+    axis = superior_axis(labelmap.GetDirection())
+    below = start[axis] if direction[2, axis] > 0 else size[axis] - stop[axis]
+    extent, corner = [int(n) for n in stop - start], [int(n) for n in start]
+    parts = [None if one is None else sitk.RegionOfInterest(one, extent, corner) for one in (labelmap, image)]
+    assert parts[0] is not None  # there is a labelmap
+    return parts[0], parts[1], int(below)
 
 
 def physical_points(grid: sitk.Image, index_zyx: npt.NDArray[np.int64]) -> Points:
