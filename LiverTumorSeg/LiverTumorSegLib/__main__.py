@@ -25,18 +25,20 @@ from . import __version__
 from .errors import CancelledError, InputError, LiverTumorSegError, OutOfMemoryError, UsageError
 from .findings import RefusedError, refuse
 from .jsonfile import write_json
-from .labels import label_table
+from .labels import TUMOR, label_table
 from .messages import BarMessages, JsonMessages, Messages
 from .model.bundle import load_bundle
 from .model.models import FINE, localiser_for, members_of, models_folder
 from .output.picture import write_case_picture
 from .output.report import build_report, write_lesions_csv
 from .output.segfile import write_segmentation
+from .output.summary import Outcome, finished_report, write_summary
 from .pipeline.inference import QUALITIES, Segmenter
 from .pipeline.postprocess import Postprocessing
 from .pipeline.result import Result
 from .scan.channels import CaseFiles, group_inputs, read_channels
-from .scan.imageio import CaseImage
+from .scan.collection import scans_in
+from .scan.imageio import CaseImage, case_name, read_case, sha256_of
 from .wholefile import write_image
 
 
@@ -64,8 +66,8 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         type=Path,
         metavar="INPUT",
-        help="NIfTI, NRRD, MetaImage, a DICOM folder or one DICOM file; a model with n channels takes n files, a case "
-        "folder or a 4D file",
+        help="NIfTI, NRRD, MetaImage, a DICOM folder or one DICOM file, or a folder of many scans (finished ones "
+        "are skipped); a model with n channels takes n files, a case folder or a 4D file",
     )
     parser.add_argument(
         "--output", type=Path, required=True, metavar="DIR", help="folder for the results, made when absent"
@@ -112,24 +114,60 @@ def _run(options: argparse.Namespace, messages: Messages, stop: list[bool]) -> i
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"The output folder {output} cannot be made ({error.strerror}): name another one.") from error
-    groups = group_inputs(options.inputs, segmenter.bundles[0].channels)
+    channels = segmenter.bundles[0].channels
+    collections = [scans_in(path, channels) for path in options.inputs]
+    inputs = [
+        path
+        for given, found in zip(options.inputs, collections, strict=True)
+        for path in ([given] if found is None else found)
+    ]
+    many = {path for found in collections if found is not None for path in found}
+    # A folder that stands for a case of several channels is not among the files of that case.
+    many |= {path for folder in many if folder.is_dir() for path in folder.iterdir()}
+    groups = group_inputs(inputs, channels)
     worst = 0
     taken: set[str] = set()
+    outcomes: list[Outcome] = []
     for files in groups:
         name = files.name or str(files.paths[0].name)
         try:
             messages.start(name, len(groups))
+            if files.paths[0] in many and _finished(files, segmenter, options):
+                messages.progress(name, 1.0, "Finished before")
+                outcomes.append(Outcome(name, "finished before"))
+                continue
             name = _one_case(files, segmenter, options, messages, stop, taken)
+            outcomes.append(Outcome(name, "done"))
         except LiverTumorSegError as error:
             if isinstance(error, RefusedError):
                 messages.findings(name, error.findings)
             if isinstance(error, CancelledError | OutOfMemoryError):
                 return _failed(name, error, messages, options.debug)
             worst = _failed(name, error, messages, options.debug)
+            outcomes.append(Outcome(name, "failed", str(error)))
         except MemoryError:
             message = "Not enough memory to read this scan: close other programs, or crop the scan to the abdomen."
             return _failed(name, OutOfMemoryError(message), messages, options.debug)
+    if many:
+        write_summary(output, outcomes)
     return worst
+
+
+def _finished(files: CaseFiles, segmenter: Segmenter, options: argparse.Namespace) -> bool:
+    """Return whether a case of a folder is done already: same input, models and options, every file there."""
+    name = files.name or case_name(files.paths[0])
+    endings = [options.format]
+    if options.probabilities and TUMOR.name in segmenter.bundles[0].labels:
+        endings.append("tumor-probability.nrrd")
+    endings += ["uncertainty.nrrd"] if options.maps else []
+    endings += ["seg.dcm"] if options.dicom_seg else []
+    wanted = {"quality": options.quality, **segmenter.provenance()}
+    report = finished_report(options.output, name, endings, wanted)
+    if report is None:
+        return False
+    if files.paths[0].is_file():
+        return bool(report["input"]["sha256"] == sha256_of([files.paths[0]]))
+    return bool(report["input"]["sha256"] == read_case(files.paths[0], options.series).sha256)
 
 
 def _segmenter(options: argparse.Namespace) -> Segmenter:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -180,7 +180,7 @@ class Segmenter:
             tuple(run.findings),
             {name: round(value, 3) for name, value in run.seconds.items()},
             run.device,
-            self._provenance(),
+            self.provenance(),
         )
 
     def _channels(self, image: sitk.Image | Sequence[sitk.Image]) -> list[sitk.Image]:
@@ -319,9 +319,14 @@ class Segmenter:
             self._networks[key] = to_device(bundle.build(), device)
         return self._networks[key]
 
-    def _provenance(self) -> dict[str, Any]:
+    def provenance(self) -> dict[str, Any]:
+        """Return what made a result: models, localiser, threshold, options of the cleaning."""
         models = [{"id": b.id, "version": b.version, "sha256": b.sha256} for b in self.bundles]
-        provenance: dict[str, Any] = {"model": models[0], "threshold": self.threshold}
+        provenance: dict[str, Any] = {
+            "model": models[0],
+            "threshold": self.threshold,
+            "postprocessing": asdict(self.postprocessing),
+        }
         if len(models) > 1:
             provenance["models"] = models
         if self.localiser is not None:

@@ -12,7 +12,7 @@ import SimpleITK as sitk
 
 from ..errors import InputError, UsageError
 from .headers import read_header
-from .imageio import CaseImage, case_name, read_case, sha256_of
+from .imageio import CaseImage, case_name, case_names, read_case, sha256_of
 from .volumefile import read_pixels
 
 IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
@@ -76,7 +76,8 @@ def group_inputs(inputs: Sequence[Path], channels: Sequence[str]) -> list[CaseFi
         If a case folder lacks a channel.
     """
     if len(channels) == 1:
-        return [CaseFiles((path,)) for path in inputs]
+        names = case_names(inputs)
+        return [CaseFiles((path,), name) for path, name in zip(inputs, names, strict=True)]
     groups: list[CaseFiles] = []
     single: list[Path] = []
     for path in inputs:

@@ -1,0 +1,94 @@
+"""A folder of scans: images, case folders, DICOM studies; finished ones are skipped, one table and page over all."""
+
+import csv
+import json
+
+import pytest
+import SimpleITK as sitk
+from LiverTumorSegLib.__main__ import main
+from LiverTumorSegLib.scan.collection import scans_in
+
+
+@pytest.fixture
+def run(models, monkeypatch):
+    monkeypatch.setenv("LIVERTUMORSEG_MODELS", str(models))
+
+    def run_here(folder, output, *options):
+        code = main([str(folder), "--output", str(output), "--device", "cpu", "--quality", "quick", *options])
+        with (output / "summary.csv").open(newline="") as stream:
+            rows = {row["case"]: row for row in csv.DictReader(stream)}
+        return code, rows
+
+    return run_here
+
+
+@pytest.fixture
+def scans(make_phantom, tmp_path):
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    image, labels, _ = make_phantom(spacing=(4.0, 4.0, 4.0))
+    sitk.WriteImage(image, str(folder / "anna.nii.gz"))
+    sitk.WriteImage(image, str(folder / "ben.nrrd"))
+    sitk.WriteImage(labels, str(folder / "anna_label.nii.gz"))
+    (folder / "broken.nii.gz").write_bytes(b"not an image")
+    return folder
+
+
+def times(folder):
+    return {path.name: path.stat().st_mtime_ns for path in folder.glob("*.seg.nrrd")}
+
+
+def test_every_scan_once_and_a_table(run, scans, tmp_path):
+    output = tmp_path / "out"
+    code, rows = run(scans, output)
+    assert code == 3
+    assert {name: row["status"] for name, row in rows.items()} == {"anna": "done", "ben": "done", "broken": "failed"}
+    assert "broken" in rows["broken"]["reason"]
+    report = json.loads((output / "anna.report.json").read_text())
+    assert float(rows["anna"]["tumor_ml"]) == pytest.approx(report["volumes_ml"]["tumor"], abs=0.01)
+    assert int(rows["anna"]["lesions"]) == len(report["lesions"]) == 2
+    assert "anna" in (output / "summary.html").read_text()
+    before = times(output)
+    _, rows = run(scans, output)
+    assert {name: row["status"] for name, row in rows.items()} == {
+        "anna": "finished before", "ben": "finished before", "broken": "failed",
+    }  # fmt: skip
+    assert times(output) == before
+
+
+@pytest.mark.parametrize("changed", ["input", "option", "file"])
+def test_what_changed_is_done_again(run, scans, tmp_path, changed):
+    output = tmp_path / "out"
+    (scans / "broken.nii.gz").unlink()
+    run(scans, output)
+    before, options = times(output), []
+    if changed == "input":
+        image = sitk.ReadImage(str(scans / "ben.nrrd"))
+        sitk.WriteImage(image + 1, str(scans / "ben.nrrd"))
+    elif changed == "file":
+        (output / "ben.seg.nrrd").unlink()
+    else:
+        options = ["--smallest-lesion-mm3", "1"]
+    _, rows = run(scans, output, *options)
+    expected = "done" if changed == "option" else "finished before"
+    assert {name: row["status"] for name, row in rows.items()} == {"anna": expected, "ben": "done"}
+    assert (times(output)["anna.seg.nrrd"] == before["anna.seg.nrrd"]) == (expected == "finished before")
+
+
+def test_dicom_studies_side_by_side(make_ct, dicom_series, tmp_path):
+    image = make_ct((20, 20, 10))
+    for patient in ("p1", "p2"):
+        for series in ("a", "b"):
+            dicom_series(tmp_path / "studies" / patient / series, image, StudyInstanceUID=f"1.2.{patient[1]}")
+    assert scans_in(tmp_path / "studies", ("CT",)) == [tmp_path / "studies" / "p1", tmp_path / "studies" / "p2"]
+    # The series of one study are a choice, not a collection.
+    assert scans_in(tmp_path / "studies" / "p1", ("CT",)) is None
+    assert scans_in(tmp_path / "studies" / "p1" / "a", ("CT",)) is None
+
+
+def test_case_folders_of_several_channels(make, tmp_path):
+    data = make["brats"](tmp_path / "brats", 2)
+    channels = ("FLAIR", "T1", "T1CE")
+    assert [path.name for path in scans_in(data, channels)] == ["BraTS20_Training_000", "BraTS20_Training_001"]
+    assert scans_in(data / "BraTS20_Training_000", channels) is None
+    assert scans_in(tmp_path / "absent.nii.gz", channels) is None
