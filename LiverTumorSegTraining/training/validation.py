@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK as sitk
 import torch
+from LiverTumorSegLib.findings import RefusedError
 from LiverTumorSegLib.labels import IGNORE, LIVER, TUMOR
 from LiverTumorSegLib.model.bundle import Bundle
 from LiverTumorSegLib.model.models import localiser_for
@@ -105,7 +106,11 @@ class ProductInference:
             size, first = [int(n) for n in stop - start], [int(n) for n in start]
             images = [sitk.RegionOfInterest(image, size, first) for image in images]
             label = sitk.RegionOfInterest(label, size, first)
-        return self.segmenter.segment(images, force=True), images, label
+        try:
+            return self.segmenter.segment(images), images, label
+        except RefusedError:
+            # What a user may pass over with --force must not end a training.
+            return self.segmenter.segment(images, force=True), images, label
 
     def segment(self, case: Case) -> Segmented:
         """Return a case with its true and predicted classes on the scan's own grid."""

@@ -6,11 +6,14 @@ import pytest
 import SimpleITK as sitk
 import torch
 from LiverTumorSegLib.__main__ import main as segment
+from LiverTumorSegLib.model.bundle import load_bundle
+from LiverTumorSegLib.model.models import models_folder
 
 from LiverTumorSegTraining.data.dataset import find_cases
 from LiverTumorSegTraining.data.preparation import organ_box
 from LiverTumorSegTraining.evaluation.cli import main as evaluate
 from LiverTumorSegTraining.export.export_model import main as export
+from LiverTumorSegTraining.recipe.config import load_config
 from LiverTumorSegTraining.training.cli import main as train
 from LiverTumorSegTraining.training.model import bundle_of, network_of
 from LiverTumorSegTraining.training.run_files import read_metrics
@@ -136,14 +139,28 @@ def test_presets_on_real_livers(name, shared_data, presets, tmp_path, tiny):
             path = shared_data / "liver" / "3mm_whole" / f"{case}{suffix}.nii.gz"
             (data / path.name).write_bytes(path.read_bytes())
     options = ["--data.validation", "[hcc006]", "--data.validation_fraction", "0"]
-    boxed = name == "attention_unet_3d"
-    options += ["--preparation.crop", "liver"] if boxed else []
     model = go(presets, name, data, tmp_path, *options)
     case, logged = held_out(tmp_path / name, data, tiny(name))
     metrics = segment_and_evaluate([model], case, data, tmp_path / name)
     assert_logged_is_evaluated(logged, metrics, {"liver", "tumor"})
-    (report,) = (tmp_path / "results").glob("*.report.json")
-    assert ("localiser" in json.loads(report.read_text())) == boxed
+
+
+def test_the_shipped_model_is_validated_as_it_segments(shared_data, presets, tmp_path):
+    config = load_config(presets / "shipped_liver_tumor.yaml", {"run.validation_quality": "quick"})
+    data = tmp_path / "data"
+    data.mkdir()
+    for suffix in ("", "_label"):
+        path = shared_data / "liver" / "3mm_whole" / f"hcc006_portal{suffix}.nii.gz"
+        (data / path.name).write_bytes(path.read_bytes())
+    (case,) = find_cases(data, config.data)
+    shipped = models_folder() / "liver-tumor"
+    result, _, _ = ProductInference(load_bundle(shipped), config, torch.device("cpu")).result(case)
+    assert "localiser" in result.provenance
+    arguments = [str(case.images[0]), "--output", str(tmp_path / "out"), "--quality", "quick", "--device", "cpu"]
+    assert segment([*arguments, "--format", "nii.gz"]) == 0
+    written = sitk.ReadImage(str(tmp_path / "out" / "hcc006_portal.nii.gz"))
+    assert (sitk.GetArrayFromImage(written) == sitk.GetArrayFromImage(result.labelmap)).all()
+    assert (sitk.GetArrayFromImage(written) > 0).any()
 
 
 def test_brats_preset_on_real_cases(shared_data, presets, tmp_path, tiny):
