@@ -26,10 +26,10 @@ def run(models, monkeypatch):
 def scans(make_phantom, tmp_path):
     folder = tmp_path / "scans"
     folder.mkdir()
-    image, labels, _ = make_phantom(spacing=(4.0, 4.0, 4.0))
+    image, labels, grid = make_phantom(spacing=(4.0, 4.0, 4.0))
     sitk.WriteImage(image, str(folder / "anna.nii.gz"))
     sitk.WriteImage(image, str(folder / "ben.nrrd"))
-    sitk.WriteImage(labels, str(folder / "anna_label.nii.gz"))
+    sitk.WriteImage(grid.image(labels), str(folder / "anna_label.nii.gz"))
     (folder / "broken.nii.gz").write_bytes(b"not an image")
     return folder
 
