@@ -7,7 +7,7 @@ import gzip
 import itertools
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import SimpleITK as sitk
@@ -15,6 +15,7 @@ import SimpleITK as sitk
 from .errors import UsageError
 
 _LONGEST_SUFFIX = 12
+_BLOCK = 1 << 16
 # A segmentation compresses well at any level; the lowest is several times faster.
 _COMPRESSION_LEVEL = 1
 _numbers = itertools.count()
@@ -57,6 +58,27 @@ def cannot_write(path: Path, error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         advice = "make room, or name a folder on another disk"
     return f"{path} cannot be written ({reason}): {advice}."
+
+
+class _EnoughError(Exception):
+    """There is room; the file that showed it is not to be kept."""
+
+
+def require_room(folder: Path, size: int) -> None:
+    """Refuse a folder that does not take `size` bytes now: they are written, flushed and removed again.
+
+    Raises
+    ------
+    UsageError
+        One sentence with the system's reason (read-only, no permission, disk full, quota).
+    """
+    with suppress(_EnoughError), whole_file(folder / "room") as partial:
+        with partial.open("wb") as stream:
+            for _ in range(0, size, _BLOCK):
+                stream.write(bytes(_BLOCK))
+            stream.flush()
+            os.fsync(stream.fileno())
+        raise _EnoughError
 
 
 def write_text(path: Path, text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -58,13 +59,10 @@ def write_dicom_seg(
     InputError
         The slices lack what a segmentation must repeat of them, such as patient or frame of reference.
     """
-    try:
-        import highdicom
-        import pydicom
-    except ImportError as error:
-        raise UsageError(
-            "DICOM SEG needs the package highdicom: install it with 'pip install highdicom', or leave DICOM SEG out."
-        ) from error
+    require_highdicom()
+    import highdicom
+    import pydicom
+
     if not dicom_files:
         raise InputError("A DICOM SEG can only be written for DICOM input; choose .seg.nrrd or .nii.gz.")
     sources = [pydicom.dcmread(file, stop_before_pixels=True, force=True) for file in dicom_files]
@@ -103,6 +101,14 @@ def write_dicom_seg(
         ) from error
     with whole_file(path) as partial:
         segmentation.save_as(partial)
+
+
+def require_highdicom() -> None:
+    """Raise UsageError when the library that writes DICOM SEG is not installed."""
+    if find_spec("highdicom") is None:
+        raise UsageError(
+            "DICOM SEG needs the package highdicom: install it with 'pip install highdicom', or leave DICOM SEG out."
+        )
 
 
 def _on_slices(labelmap: sitk.Image, slices: Sequence[Slice], labels: Sequence[Label]) -> npt.NDArray[np.uint8]:

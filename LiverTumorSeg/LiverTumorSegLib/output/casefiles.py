@@ -1,0 +1,172 @@
+"""All files of one case: segmentation, lesion table and report or nothing, and beside them the extras that succeed."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..errors import CancelledError, UsageError
+from ..findings import Finding
+from ..jsonfile import write_json
+from ..labels import label_table
+from ..model.bundle import Bundle
+from ..pipeline.result import Result
+from ..scan.imageio import CaseImage
+from ..wholefile import cannot_write, write_image
+from .dicomseg import write_dicom_seg
+from .picture import write_case_picture
+from .report import build_report, write_lesions_csv
+from .segfile import write_segmentation
+
+_BYTES_A_VOXEL = 0.05
+"""A labelmap compresses to a hundredth, a probability map to a tenth of a byte for each voxel of the organ's box."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which files beside segmentation, report and lesion table, and in which format.
+
+    Attributes
+    ----------
+    format : str
+        Of the segmentation: "seg.nrrd" or "nii.gz".
+    probabilities, dicom_seg : bool
+        Extras; maps are written when the result holds them.
+    """
+
+    format: str = "seg.nrrd"
+    probabilities: bool = False
+    dicom_seg: bool = False
+
+
+@dataclass(frozen=True)
+class WrittenCase:
+    """What was written: kind of file -> path, None where it was not; and a warning for each extra that failed."""
+
+    files: dict[str, str | None]
+    failures: tuple[Finding, ...]
+
+
+def room_for(case: CaseImage) -> int:
+    """Return how many bytes the files of a case take at least."""
+    return (1 << 20) + int(case.image.GetNumberOfPixels() * _BYTES_A_VOXEL)
+
+
+def write_case(
+    folder: Path,
+    case: CaseImage,
+    result: Result,
+    bundles: list[Bundle],
+    quality: str,
+    wanted: Wanted,
+    cancelled: Callable[[], bool],
+) -> WrittenCase:
+    """Write all files of a case into a private folder, then move them into place, the report last.
+
+    An extra that fails (picture, probabilities, maps, DICOM SEG) becomes a warning among the findings of the report.
+
+    Raises
+    ------
+    UsageError
+        When the folder or the disk does not take the segmentation, the table or the report; nothing is left then.
+    CancelledError
+        When `cancelled` says so before the files are moved.
+    """
+    labels = label_table(result.labels)
+    with _private_folder(folder) as private:
+
+        def at(ending: str) -> Path:
+            return private / f"{case.name}.{ending}"
+
+        write_segmentation(at(wanted.format), result.labelmap, labels, _provenance(case, bundles))
+        write_lesions_csv(at("lesions.csv"), result.lesions)
+        extras: dict[str, Callable[[], object]] = {
+            "picture": lambda: write_case_picture(
+                at("png"),
+                case.image,
+                result.labelmap,
+                result.lesions,
+                case.name,
+                labels,
+                bundles[0].intensity.window_hu,
+                bundles[0].channels[0],
+            )
+        }
+        probability = result.tumor_probability
+        if wanted.probabilities and probability is not None:
+            extras["probability map"] = partial(write_image, at("tumor-probability.nrrd"), probability)
+        for kind, image in result.maps.items():
+            extras[f"{kind} map"] = partial(write_image, at(f"{kind}.nrrd"), image)
+        if wanted.dicom_seg:
+            model = bundles[0]
+            extras["DICOM SEG"] = lambda: write_dicom_seg(
+                at("seg.dcm"), result.labelmap, labels, case.dicom_files, model.id, model.version
+            )
+        failures = tuple(finding for name, write in extras.items() if (finding := _attempt(name, write)) is not None)
+        result = dataclasses.replace(result, findings=(*result.findings, *failures))
+        write_json(at("report.json"), build_report(case, result, quality=quality))
+        if cancelled():
+            raise CancelledError("Cancelled; nothing was written.")
+        written = _into_place(private, folder)
+    endings = {
+        "segmentation": wanted.format,
+        "report": "report.json",
+        "lesions": "lesions.csv",
+        "picture": "png",
+        "probabilities": "tumor-probability.nrrd",
+        "uncertainty": "uncertainty.nrrd",
+        "attention": "attention.nrrd",
+        "dicom_seg": "seg.dcm",
+    }
+    names = {kind: f"{case.name}.{ending}" for kind, ending in endings.items()}
+    return WrittenCase({kind: str(folder / n) if n in written else None for kind, n in names.items()}, failures)
+
+
+def _provenance(case: CaseImage, bundles: list[Bundle]) -> dict[str, str]:
+    models = {
+        f"LiverTumorSeg_model{number or ''}": f"{bundle.id} {bundle.version} {bundle.sha256}"
+        for number, bundle in enumerate(bundles)
+    }
+    return {"LiverTumorSeg_version": __version__, "LiverTumorSeg_input_sha256": case.sha256, **models}
+
+
+def _attempt(name: str, write: Callable[[], Any]) -> Finding | None:
+    """Write an extra; return the warning when that fails, for whatever reason: a library's defect costs no result."""
+    try:
+        write()
+    except Exception as error:
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        words = f"The {name} could not be written: {reason[0].rstrip('.')}. The other results are complete."
+        return Finding("extra_failed", "warning", words)
+    return None
+
+
+@contextmanager
+def _private_folder(folder: Path) -> Iterator[Path]:
+    try:
+        private = Path(tempfile.mkdtemp(prefix=".part-", dir=folder))
+    except OSError as error:
+        raise UsageError(cannot_write(folder, error)) from error
+    try:
+        yield private
+    finally:
+        shutil.rmtree(private, ignore_errors=True)
+
+
+def _into_place(private: Path, folder: Path) -> set[str]:
+    """Move the files, the report last: where it lies, all others do; return their names."""
+    paths = sorted(private.iterdir(), key=lambda path: (path.name.endswith(".report.json"), path.name))
+    for path in paths:
+        try:
+            path.replace(folder / path.name)
+        except OSError as error:
+            raise UsageError(cannot_write(folder / path.name, error)) from error
+    return {path.name for path in paths}

@@ -1,0 +1,162 @@
+"""No hour of work is lost: what can be refused is refused before the network runs, and an extra costs no result."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+import SimpleITK as sitk
+from LiverTumorSegLib.__main__ import main
+from LiverTumorSegLib.pipeline.inference import Segmenter
+
+posix = pytest.mark.skipif(os.name == "nt", reason="limits and names of POSIX")
+
+
+@pytest.fixture(scope="module")
+def scan(make_phantom, tmp_path_factory):
+    path = tmp_path_factory.mktemp("scans") / "patient.nii.gz"
+    sitk.WriteImage(make_phantom(spacing=(4.0, 4.0, 4.0))[0], str(path))
+    return path
+
+
+@pytest.fixture
+def told(models, monkeypatch, capsys, tmp_path):
+    """Return a function that runs the command line into ``out``: exit code, events."""
+    monkeypatch.setenv("LIVERTUMORSEG_MODELS", str(models))
+
+    def run(*arguments):
+        options = ["--output", tmp_path / "out", "--device", "cpu", "--quality", "quick", "--json-progress"]
+        code = main([*map(str, options), *map(str, arguments)])
+        return code, [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+    return run
+
+
+@pytest.fixture
+def refused(told, monkeypatch):
+    """Return a function that expects a refusal before any network runs, and gives code and sentence."""
+
+    def run(*arguments):
+        def too_late(*args, **options):
+            raise AssertionError("the network ran")
+
+        monkeypatch.setattr(Segmenter, "segment", too_late)
+        code, events = told(*arguments)
+        assert events[-1]["event"] == "error"
+        return code, events[-1]["message"]
+
+    return run
+
+
+@pytest.mark.parametrize("option", ["--opening-mm", "--closing-mm", "--smallest-lesion-mm3", "--threshold"])
+@pytest.mark.parametrize("value", ["nan", "-3", "inf"])
+def test_numbers_that_are_none(refused, scan, option, value):
+    code, sentence = refused(scan, f"{option}={value}")
+    assert code == 2
+    assert option in sentence
+
+
+@pytest.mark.parametrize(("arguments", "words"), [(["", "--debug"], "path of a scan is empty"), ([" "], "is empty")])
+def test_an_empty_path(refused, arguments, words):
+    assert words in refused(*arguments)[1]
+
+
+def test_an_empty_output(refused, scan):
+    assert "--output is empty" in refused(scan, "--output", "")[1]
+
+
+def test_one_scan_twice(refused, scan, tmp_path):
+    (tmp_path / "PATIENT.nii.gz").write_bytes(scan.read_bytes())
+    assert "Two inputs are called" in refused(scan, scan)[1]
+
+
+def test_a_result_that_would_overwrite_the_scan(refused, scan, tmp_path):
+    shutil.copy(scan, tmp_path / "a.nii.gz")
+    code, sentence = refused(tmp_path / "a.nii.gz", "--output", tmp_path, "--format", "nii.gz")
+    assert (code, "would overwrite the scan" in sentence) == (2, True)
+
+
+def test_dicom_seg_without_dicom(refused, scan):
+    code, sentence = refused(scan, "--dicom-seg")
+    assert (code, "is not DICOM" in sentence) == (3, True)
+
+
+def test_dicom_seg_without_its_library(refused, scan, monkeypatch):
+    monkeypatch.setattr("LiverTumorSegLib.output.dicomseg.find_spec", lambda name: None)
+    code, sentence = refused(scan, "--dicom-seg")
+    assert (code, "pip install highdicom" in sentence) == (2, True)
+
+
+@posix
+@pytest.mark.skipif(not os.path.isdir("/proc/1"), reason="needs a folder that nobody can write")  # noqa: PTH112
+def test_an_output_that_takes_no_files(refused, scan):
+    code, sentence = refused(scan, "--output", "/proc/1")
+    assert (code, "cannot be written" in sentence) == (2, True)
+
+
+@posix
+def test_a_full_disk_is_seen_before_the_network_runs(models, scan, tmp_path):
+    """The process may write files of 100 kB, less than the results of the scan need."""
+    program = (
+        "import resource, sys\nresource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+        "from LiverTumorSegLib.pipeline.inference import Segmenter\nfrom LiverTumorSegLib.__main__ import main\n"
+        "Segmenter.segment = None\nsys.exit(main(sys.argv[1:]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(scan), "--output", str(tmp_path / "out"), "--device", "cpu"],
+        env=os.environ | {"LIVERTUMORSEG_MODELS": str(models)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert "cannot be written (File too large)" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_the_modality_in_small_letters(told, scan):
+    assert told(scan, "--modality", "ct")[0] == 0
+
+
+def test_extras_that_fail_are_warnings_and_the_rest_is_written(told, scan, monkeypatch, tmp_path):
+    def broken(*arguments):
+        raise RuntimeError("no fonts were found.\nmore words")
+
+    monkeypatch.setattr("LiverTumorSegLib.output.casefiles.write_case_picture", broken)
+    code, events = told(scan)
+    assert code == 0
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"patient.seg.nrrd", "patient.report.json", "patient.lesions.csv"}
+    report = json.loads((tmp_path / "out" / "patient.report.json").read_text(encoding="utf-8"))
+    (warning,) = (f for f in report["findings"] if f["code"] == "extra_failed")
+    assert warning["grade"] == "warning"
+    assert "picture could not be written: no fonts were found" in warning["message"]
+    assert [e["code"] for e in events if e["event"] == "finding"][-1] == "extra_failed"
+    assert events[-1]["picture"] is None
+
+
+def test_a_system_error_in_one_case_lets_the_others_go_on(told, scan, tmp_path):
+    other = tmp_path / "other.nii.gz"
+    shutil.copy(scan, other)
+    (tmp_path / "out" / "patient.seg.nrrd").mkdir(parents=True)
+    code, events = told(scan, other)
+    assert code == 2
+    (error,) = (event for event in events if event["event"] == "error")
+    assert "patient.seg.nrrd cannot be written" in error["message"]
+    assert (tmp_path / "out" / "other.seg.nrrd").exists()
+    assert not (tmp_path / "out" / "patient.report.json").exists()
+
+
+@posix
+def test_a_name_that_is_no_text_on_a_console_of_another_code_page(models, scan, tmp_path):
+    source = tmp_path / os.fsdecode(b"Bauch_M\xfcller \xe2\x82\xac.nii.gz")
+    shutil.copy(scan, source)
+    done = subprocess.run(
+        [sys.executable, "-m", "LiverTumorSegLib", source, "--output", tmp_path / "out", "--quality", "quick"],
+        env=os.environ | {"LIVERTUMORSEG_MODELS": str(models), "PYTHONIOENCODING": "cp1252"},
+        capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "out").glob("*.seg.nrrd"))) == 1
+    (report,) = (tmp_path / "out").glob("*.report.json")
+    assert os.fsencode(json.loads(report.read_text(encoding="utf-8"))["input"]["path"]) == os.fsencode(source)
