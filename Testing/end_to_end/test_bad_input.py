@@ -94,12 +94,14 @@ def test_nothing_there(refused, tmp_path):
 
 def test_nonfinite_voxels(refused, findings, phantom, tmp_path):
     array = values_of(phantom[0]).astype(np.float32)
-    array[0, :40] = np.nan
+    array[0, 5:40, 5:95] = np.nan
     assert "are not numbers (NaN or infinite)" in refused(write(with_values(phantom[0], array), tmp_path / "a.nii.gz"))
     assert "are not numbers" in refused(tmp_path / "a.nii.gz", "--force")
     array = values_of(phantom[0]).astype(np.float32)
     array[20, 30, 30:33] = np.inf, -np.inf, np.nan
-    assert findings(write(with_values(phantom[0], array), tmp_path / "b.nrrd")) == {"nonfinite_replaced": "warning"}
+    array[:, :6] = np.nan
+    found = findings(write(with_values(phantom[0], array), tmp_path / "b.nrrd"))
+    assert found == {"nonfinite_replaced": "warning", "padding_replaced": "warning"}
 
 
 def test_images_that_are_not_one_volume(refused, phantom, tmp_path):
@@ -116,6 +118,18 @@ def test_a_ct_that_was_windowed_is_segmented_with_a_warning(findings, phantom, t
     assert findings(write(image, tmp_path / "a.nrrd")) == {"hu_clipped": "warning"}
 
 
+def test_a_segmentation_given_as_ct(refused, phantom, tmp_path):
+    path = write(with_values(phantom[0], phantom[1].astype(np.int16)), tmp_path / "liver.nii.gz")
+    assert "it is a segmentation. Give the CT" in refused(path)
+    assert "it is a segmentation. Give the CT" in refused(path, "--force")
+
+
+def test_a_ct_that_lost_its_intercept(refused, phantom, tmp_path):
+    noise = np.random.default_rng(0).integers(-9, 10, phantom[1].shape)
+    image = with_values(phantom[0], (values_of(phantom[0]) + 1024 + noise).astype(np.int16))
+    assert "the rescale intercept (-1024) was lost" in refused(write(image, tmp_path / "a.nii.gz"))
+
+
 def test_an_mr_given_as_ct(refused, findings, shared_data):
     mr = shared_data / "tests" / "abdominal_mr.nii.gz"
     assert "an MR image, or a CT whose rescale slope was lost" in refused(mr)
@@ -127,9 +141,10 @@ def test_an_mr_that_says_so(refused, phantom, tmp_path, dicom_series):
     assert "The image modality is MR, but the network was trained on CT only" in refused(tmp_path / "mr")
 
 
-def test_a_windowed_head(findings, shared_data):
-    found = findings(shared_data / "tests" / "head_ct.nii.gz")
-    assert found["hu_gray_values"] == "warning"
+def test_a_windowed_head(refused, findings, shared_data):
+    assert "8-bit picture that has already been windowed" in refused(shared_data / "tests" / "head_ct.nii.gz")
+    found = findings(shared_data / "tests" / "head_ct.nii.gz", "--force")
+    assert found["hu_gray_values"] == "error"
 
 
 @pytest.mark.parametrize("spacing", [(0.05, 0.05, 0.05), (3, 3, 40)])

@@ -118,7 +118,8 @@ def test_real_scans_without_a_liver_are_empty(shared_data, part):
     if part == "pelvis":
         image = image[:, :, :30]
     segmenter = Segmenter(load_bundle(MODELS / "liver-tumor"), load_bundle(MODELS / "liver-localiser"), "cpu", "quick")
-    result = segmenter.segment(image)
+    # The head is an 8-bit picture, which only a reader who insists gets segmented.
+    result = segmenter.segment(image, force=part == "head")
     assert "no_liver" in [finding.code for finding in result.findings]
     assert sitk.GetArrayViewFromImage(result.labelmap).max() == 0
     assert result.lesions == ()

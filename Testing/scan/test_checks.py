@@ -5,7 +5,8 @@ import pytest
 import SimpleITK as sitk
 from LiverTumorSegLib.errors import InputError
 from LiverTumorSegLib.findings import Finding, refuse
-from LiverTumorSegLib.scan.checks import check_image, replace_nonfinite
+from LiverTumorSegLib.scan.checks import check_image
+from LiverTumorSegLib.scan.padding import replace_missing
 
 
 def with_values(image, array):
@@ -42,7 +43,7 @@ def test_few_nonfinite_voxels_become_air(ct, share, bad):
     image = with_values(ct, array)
     assert codes(image) == {"nonfinite_replaced": "warning"}
     assert message(image, "nonfinite_replaced").startswith(f"{count} of {array.size} voxels are not numbers")
-    clean = replace_nonfinite(image)
+    clean = replace_missing(image)
     assert np.all(values_of(clean).ravel()[places] == -1024)
     assert np.array_equal(np.delete(values_of(clean).ravel(), places), np.delete(array.ravel(), places))
     assert clean.GetOrigin() == image.GetOrigin()
@@ -51,17 +52,17 @@ def test_few_nonfinite_voxels_become_air(ct, share, bad):
 
 def test_many_nonfinite_voxels_are_refused(ct):
     array = values_of(ct).astype(np.float64)
-    array[5, :30] = np.nan
+    array[5, 20:50, 2:78] = np.nan
     image = with_values(ct, array)
     assert codes(image) == {"nonfinite": "error"}
-    with pytest.raises(InputError, match=r"voxels \(1.2 %\) are not numbers \(NaN or infinite\)\. Export the image"):
+    with pytest.raises(InputError, match=r"voxels \(1.1 %\) are not numbers \(NaN or infinite\)\. Export the image"):
         refuse(check_image(image), force=True)
 
 
 def test_an_image_that_needs_no_cleaning_is_not_copied(ct):
-    assert replace_nonfinite(ct) is ct
+    assert replace_missing(ct) is ct
     floats = sitk.Cast(ct, sitk.sitkFloat32)
-    assert replace_nonfinite(floats) is floats
+    assert replace_missing(floats) is floats
 
 
 @pytest.mark.parametrize("spacing", [(0.1, 0.1, 3), (4, 4, 12), (1e-3, 1e-3, 1e-3)])
@@ -145,10 +146,12 @@ def test_lost_hounsfield_units_are_named(ct, code):
     image = with_values(ct, spoilt(values_of(ct))[code])
     assert code in codes(image)
     (finding,) = (f for f in check_image(image) if f.code == code)
-    assert finding.grade == ("error" if code == "not_hounsfield" else "warning")
+    loss = {"hu_gray_values", "hu_normalised", "hu_shifted"}
+    assert finding.grade == ("error" if code in {*loss, "not_hounsfield"} else "warning")
+    assert finding.overridable == (finding.grade == "error")
     assert finding.message.startswith("Values run from ")
-    # A DICOM header that says CT turns the refusal into a warning.
-    assert codes(image, "CT")[code] == "warning"
+    # A DICOM header that says CT turns the refusal of a possible MR into a warning, but not that of a known loss.
+    assert codes(image, "CT")[code] == ("error" if code in loss else "warning")
 
 
 def test_wider_clipping_is_noticed_too(ct):
@@ -206,10 +209,12 @@ def test_an_mr_given_as_ct_is_refused_unless_forced(shared_data):
     refuse(check_image(image), force=True)
 
 
-def test_a_windowed_picture_of_a_head_is_a_warning(shared_data):
+def test_a_windowed_picture_of_a_head_is_refused_unless_forced(shared_data):
     image = sitk.ReadImage(str(shared_data / "tests" / "head_ct.nii.gz"))
-    assert codes(image)["hu_gray_values"] == "warning"
-    refuse(check_image(image))
+    assert codes(image)["hu_gray_values"] == "error"
+    with pytest.raises(InputError, match=r"already been windowed.*Use --force"):
+        refuse(check_image(image))
+    refuse(check_image(image), force=True)
 
 
 def test_real_scans_warn_when_clipped_and_only_then(shared_data):
@@ -220,3 +225,60 @@ def test_real_scans_warn_when_clipped_and_only_then(shared_data):
         assert found == ({"hu_clipped"} if path.parent.name == "1mm" else set()), path.name
     for name in ("abdomen_3mm_ct", "abdomen_pelvis_3mm_ct"):
         assert codes(sitk.ReadImage(str(shared_data / "tests" / f"{name}.nii.gz"))) == {}
+
+
+def edge_of(array, value):
+    """Fill what a round field of view leaves out of each slice."""
+    _, y, x = np.ogrid[tuple(slice(0, n) for n in array.shape)]
+    outside = ((y - array.shape[1] / 2) / 31) ** 2 + ((x - array.shape[2] / 2) / 39) ** 2 > 1
+    return np.where(np.broadcast_to(outside, array.shape), value, array)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 32767, -32768])
+def test_what_fills_the_outside_of_the_view_is_air(ct, value):
+    array = edge_of(values_of(ct).astype(np.float32), value)
+    image = with_values(ct, array if not np.isfinite(value) else array.astype(np.int16))
+    assert codes(image) == {"padding_replaced": "warning"}
+    clean = values_of(replace_missing(image))
+    filled = ~np.isfinite(array) | (array == value)
+    assert filled.mean() > 0.1
+    assert (clean[filled] == -1024).all()
+    assert np.array_equal(clean[~filled], values_of(ct)[~filled])
+
+
+def test_the_largest_value_inside_the_body_is_metal(ct):
+    array = values_of(ct).copy()
+    array[20, 30:33, 30:33] = 32767
+    image = with_values(ct, array)
+    assert check_image(image) == []
+    assert replace_missing(image) is image
+
+
+@pytest.mark.parametrize("values", [(0, 1), (0, 1, 2), (0, 255), tuple(range(25))])
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.float32])
+def test_a_labelmap_is_no_scan(ct, values, kind):
+    z, y, x = np.indices(values_of(ct).shape)
+    organs = np.asarray(values)[((x // 12) + 3 * (y // 12) + 5 * (z // 12)) % len(values)]
+    image = with_values(ct, organs.astype(kind))
+    assert codes(image)["labelmap"] == "error"
+    with pytest.raises(InputError, match=r"holds labels .* it is a segmentation\. Give the CT"):
+        refuse(check_image(image), force=True)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("spoil", [lambda s: s + 1024, lambda s: s - 1024, lambda s: (s + 1024) * 2 - 1024])
+def test_one_slice_with_another_rescale_is_named(make_ct, axis, spoil):
+    direction = [(1, 0, 0, 0, 1, 0, 0, 0, 1), (1, 0, 0, 0, 0, -1, 0, 1, 0)][axis]
+    image = make_ct(size=(80, 64, 90), direction=direction)
+    array = values_of(image).copy()
+    part = np.s_[17] if axis == 0 else np.s_[:, 17]
+    array[part] = spoil(array[part])
+    assert codes(with_values(image, array))["slice_rescale"] == "warning"
+    assert "Slice 18 differs" in message(with_values(image, array), "slice_rescale")
+
+
+def test_real_labelmaps_are_refused(shared_data):
+    labels = [*sorted((shared_data / "liver" / "3mm_whole").glob("*_label.nii.gz"))[:6]]
+    labels.append(shared_data / "tests" / "abdomen_3mm_label.nii.gz")
+    for path in labels:
+        assert "labelmap" in codes(sitk.ReadImage(str(path))), path.name

@@ -21,7 +21,8 @@ from ..model.devices import Rung, choose_device, climb
 from ..model.network import UNet, to_device
 from ..model.normalisation import normalise
 from ..model.tiles import Cancelled, Progress, TilePlan, flip_sets, predict_probabilities
-from ..scan.checks import check_image, replace_nonfinite
+from ..scan.checks import check_image
+from ..scan.padding import replace_missing
 from .enhancement import doubt_enhancement
 from .lesions import Lesion, measure_lesions
 from .localise import Location, body_box, joined_liver, judge
@@ -206,7 +207,7 @@ class Segmenter:
             findings = [f for f in findings if not f.overridable and not f.code.startswith("hu_")]
         run.findings.extend(findings)
         refuse(findings, force)
-        return replace_nonfinite(image)
+        return replace_missing(image)
 
     def _localise(self, image: sitk.Image, run: _Run) -> tuple[Location | None, list[Finding]]:
         """Return where the liver is, if the localiser sees one, and what is to be said of it."""

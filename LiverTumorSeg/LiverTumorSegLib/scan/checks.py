@@ -11,8 +11,8 @@ import SimpleITK as sitk
 
 from ..findings import Finding
 from ..grid import MAX_SHEAR, shear_of, superior_axis
-from ..labels import AIR_HU
-from .hounsfield import doubt_hounsfield
+from .hounsfield import doubt_hounsfield, is_labelmap, odd_slices
+from .padding import is_missing, outside_view
 
 MIN_SPACING_MM = 0.2
 MAX_SPACING_MM = 10.0
@@ -51,24 +51,6 @@ def check_image(image: sitk.Image, modality: str | None = None) -> list[Finding]
             )
         )
     return findings + check_values(image, assume_ct=modality == "CT")
-
-
-def replace_nonfinite(image: sitk.Image) -> sitk.Image:
-    """Return the image with NaN and infinite voxels replaced by air (-1024 HU); integer images come back as they are.
-
-    ``check_image`` reports how many there were and refuses an image with more than 0.1 % of them.
-    """
-    if not _is_float(image):
-        return image
-    array = sitk.GetArrayViewFromImage(image)
-    bad = ~np.isfinite(array)
-    if not bad.any():
-        return image
-    cleaned = array.copy()
-    cleaned[bad] = AIR_HU
-    result = sitk.GetImageFromArray(cleaned)
-    result.CopyInformation(image)
-    return result
 
 
 def check_shape(image: sitk.Image) -> list[Finding]:
@@ -177,47 +159,70 @@ def _check_extent(image: sitk.Image) -> list[Finding]:
 
 
 def check_values(image: sitk.Image, assume_ct: bool = False) -> list[Finding]:
-    """Report values that are not finite, or not Hounsfield units.
+    """Report values that are not finite, no scan at all, or not Hounsfield units.
 
     Parameters
     ----------
     image : sitk.Image
         3D scalar image.
     assume_ct : bool
-        The DICOM header says CT: implausible values then are a warning, not a refusal.
+        The DICOM header says CT: values like those of an MR then are a warning, not a refusal.
     """
     array = sitk.GetArrayViewFromImage(image)
-    findings: list[Finding] = []
-    if _is_float(image):
-        bad = array.size - int(np.count_nonzero(np.isfinite(array)))
-        if bad > MAX_NONFINITE_SHARE * array.size:
-            findings.append(
-                Finding(
-                    "nonfinite",
-                    "error",
-                    f"{bad} voxels ({100 * bad / array.size:.2g} %) are not numbers (NaN or infinite). "
-                    "Export the image again.",
-                )
-            )
-            return findings
-        if bad:
-            findings.append(
-                Finding(
-                    "nonfinite_replaced",
-                    "warning",
-                    f"{bad} of {array.size} voxels are not numbers (NaN or infinite); they were taken as air.",
-                )
-            )
+    findings = _check_missing(array)
+    if any(finding.grade == "error" for finding in findings):
+        return findings
+    if is_labelmap(array):
+        message = (
+            f"The image holds labels ({array.min():g} to {array.max():g}), not densities: it is a segmentation. "
+            "Give the CT that it was drawn on."
+        )
+        return [*findings, Finding("labelmap", "error", message)]
     doubt = doubt_hounsfield(_sample(array), assume_ct)
-    return findings if doubt is None else [*findings, doubt]
+    return [*findings, *([] if doubt is None else [doubt]), *_check_slices(array, superior_axis(image.GetDirection()))]
 
 
-def _is_float(image: sitk.Image) -> bool:
-    return image.GetPixelID() in (sitk.sitkFloat32, sitk.sitkFloat64)
+def _check_missing(array: npt.NDArray[np.generic]) -> list[Finding]:
+    missing = is_missing(array)
+    if not missing.any():
+        return []
+    outside = outside_view(missing)
+    inside = ~outside
+    if np.issubdtype(array.dtype, np.floating):
+        inside &= ~np.isfinite(array)
+    else:
+        inside[:] = False
+    findings, bad, padded = [], int(inside.sum()), int(outside.sum())
+    if padded:
+        share = f"{padded} voxels ({100 * padded / array.size:.2g} %) at the border hold no measurement"
+        words = f"{share} (NaN or a fill value); they were taken as air."
+        findings.append(Finding("padding_replaced", "warning", words))
+    if bad > MAX_NONFINITE_SHARE * array.size:
+        message = (
+            f"{bad} voxels ({100 * bad / array.size:.2g} %) are not numbers (NaN or infinite). Export the image again."
+        )
+        return [Finding("nonfinite", "error", message)]
+    if bad:
+        message = f"{bad} of {array.size} voxels are not numbers (NaN or infinite); they were taken as air."
+        findings.append(Finding("nonfinite_replaced", "warning", message))
+    return findings
+
+
+def _check_slices(array: npt.NDArray[np.generic], axis: int) -> list[Finding]:
+    odd = odd_slices(np.moveaxis(array, 2 - axis, 0))
+    if not odd:
+        return []
+    named = ", ".join(str(index + 1) for index in odd[:10]) + (", ..." if len(odd) > 10 else "")
+    which = f"Slices {named} differ" if len(odd) > 1 else f"Slice {named} differs"
+    message = (
+        f"{which} in density from the slices on both sides: another rescale, or damaged. "
+        "The result there cannot be trusted."
+    )
+    return [Finding("slice_rescale", "warning", message)]
 
 
 def _sample(array: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
-    """Return finite values of every n-th voxel of every slice, as float32, one-dimensional."""
+    """Return the measured values of every n-th voxel of every slice, as float32, one-dimensional."""
     step = max(1, int(np.ceil(np.sqrt(array.size / _SAMPLE_VOXELS))))
-    values = array[:, ::step, ::step].astype(np.float32).ravel()
-    return values[np.isfinite(values)]
+    values = array[:, ::step, ::step]
+    return values[~is_missing(values)].astype(np.float32)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..findings import Finding
 
+_LABEL_SAMPLE = 4_000_000
+_LABEL_EQUAL = 0.9
+_LEAP_HU, _LEAP_OF_CHANGE = 100.0, 2.0
+"""Mean HU by which a slice may differ from its neighbours, and that many times what these differ from each other."""
 _ADVICE = "The result cannot be trusted; use the original CT."
 
 
@@ -60,6 +65,40 @@ def doubt_hounsfield(values: npt.NDArray[np.float32], assume_ct: bool = False) -
     )
 
 
+def is_labelmap(array: npt.NDArray[Any]) -> bool:
+    """Tell labels from measurements: whole numbers from 0 to 255 that hardly ever differ from voxel to voxel.
+
+    Parameters
+    ----------
+    array : ndarray
+        [z, y, x].
+    """
+    part = array[:: max(1, array.size // _LABEL_SAMPLE)]
+    if part.min() < 0 or part.max() > 255 or part.min() == part.max() or not np.array_equal(part, np.round(part)):
+        return False
+    one, other = part[..., 1:], part[..., :-1]
+    foreground = (one > 0) & (other > 0)
+    count = int(np.count_nonzero(foreground))
+    equal = int(np.count_nonzero(foreground & (one == other)))
+    # Without foreground neighbours there is nothing to measure in either kind of image.
+    return count > 0 and equal > _LABEL_EQUAL * count
+
+
+def odd_slices(array: npt.NDArray[Any]) -> list[int]:
+    """Return the indices of slices whose mean density leaps away from both neighbours, which are alike.
+
+    Parameters
+    ----------
+    array : ndarray
+        [slice, ...], HU.
+    """
+    rows, columns = (max(1, n // 128) for n in array.shape[1:])
+    means = array[:, ::rows, ::columns].clip(-1024, 3071).mean(axis=(1, 2), dtype=np.float64)
+    leap = np.abs(means[1:-1] - (means[:-2] + means[2:]) / 2)
+    usual = np.abs(means[2:] - means[:-2])
+    return [int(index) + 1 for index in np.flatnonzero(leap > _LEAP_HU + _LEAP_OF_CHANGE * usual)]
+
+
 def _describe(values: npt.NDArray[np.float32]) -> _Values:
     low, high = float(values.min()), float(values.max())
 
@@ -89,21 +128,21 @@ def _normalised(seen: _Values) -> Finding | None:
     if seen.high - seen.low >= 20.0:
         return None
     message = f"{seen.worded}: the image has been normalised and is not in Hounsfield units. {_ADVICE}"
-    return Finding("hu_normalised", "warning", message)
+    return Finding("hu_normalised", "error", message, overridable=True)
 
 
 def _gray_values(seen: _Values) -> Finding | None:
     if seen.low < 0.0 or seen.high > 255.0:
         return None
     message = f"{seen.worded}: an 8-bit picture that has already been windowed, not Hounsfield units. {_ADVICE}"
-    return Finding("hu_gray_values", "warning", message)
+    return Finding("hu_gray_values", "error", message, overridable=True)
 
 
 def _shifted(seen: _Values) -> Finding | None:
     if seen.low <= -200.0 or not seen.shifted:
         return None
     message = f"{seen.worded}, with air near 0: the rescale intercept (-1024) was lost. {_ADVICE}"
-    return Finding("hu_shifted", "warning", message)
+    return Finding("hu_shifted", "error", message, overridable=True)
 
 
 def _clipped(seen: _Values) -> Finding | None:
