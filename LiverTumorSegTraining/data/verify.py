@@ -27,13 +27,14 @@ from LiverTumorSegTraining.data.verify_case import CaseFacts, case_facts
 from LiverTumorSegTraining.data.workers import on_all_cores
 from LiverTumorSegTraining.recipe.config import DataConfig, load_config
 
-VERSION = 2
+VERSION = 3
 MOST_IN_AIR = 0.2
 CODES = {
     "missing_image": "an image file does not exist",
     "unreadable_image": "an image file is damaged or no image",
     "not_3d": "not a three-dimensional scalar image",
     "not_finite": "NaN or infinity in the image",
+    "hu": "a CT that is not in Hounsfield units",
     "constant": "an image without content",
     "spacing": "a spacing that no scanner wrote, or lost",
     "few_slices": "fewer than 8 slices",
@@ -43,7 +44,7 @@ CODES = {
     "unreadable_label": "a label file is damaged or no image",
     "label_size": "image and label of different sizes",
     "label_geometry": "image and label on different grids",
-    "label_values": "label values that have no name, or fractions",
+    "label_values": "label values that have no name, fractions, or NaN",
     "label_in_air": "a label that lies mostly in air: flipped or of another scan",
     "duplicate": "the same image twice in one patient",
     "leak": "the same image in two patients: it could be trained on and validated with",

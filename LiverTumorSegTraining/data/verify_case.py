@@ -13,6 +13,8 @@ import SimpleITK as sitk
 from LiverTumorSegLib.errors import InputError, LiverTumorSegError
 from LiverTumorSegLib.grid import GRID_TOLERANCE, affine_of, corner_distance_mm
 from LiverTumorSegLib.labels import IGNORE
+from LiverTumorSegLib.scan.checks import check_values
+from LiverTumorSegLib.scan.hounsfield import ADVICE
 
 from LiverTumorSegTraining.data.case import Case
 from LiverTumorSegTraining.data.reading import read_image, read_label
@@ -51,6 +53,8 @@ def case_facts(case: Case, data: DataConfig) -> CaseFacts:
     """Read a case and return what was seen; never raises for what is wrong with it."""
     problems: list[tuple[str, str]] = []
     images = [image for path in case.images if (image := _image(path, case.name, problems)) is not None]
+    for image, path, channel in zip(images, case.images, data.channels, strict=False):
+        problems += _hounsfield_problems(image, path.name) if channel.strip().upper() == "CT" else []
     digest = hashlib.sha256()
     for image in images:
         digest.update(np.ascontiguousarray(sitk.GetArrayViewFromImage(image)).tobytes())
@@ -155,6 +159,13 @@ def _voxel_problems(image: sitk.Image, name: str) -> list[tuple[str, str]]:
     return problems
 
 
+def _hounsfield_problems(image: sitk.Image, name: str) -> list[tuple[str, str]]:
+    """Return that a CT is not in Hounsfield units; a CT clipped to a window is one still."""
+    found = check_values(image, assume_ct=True)
+    lost = [f for f in found if f.grade == "error" and f.code not in ("constant", "nonfinite")]
+    return [("hu", f"{name}: {finding.message.removesuffix(' ' + ADVICE)}") for finding in lost]
+
+
 def _label(
     case: Case, data: DataConfig, image: sitk.Image | None, problems: list[tuple[str, str]]
 ) -> sitk.Image | None:
@@ -169,6 +180,10 @@ def _label(
     except LiverTumorSegError as error:
         code = "label_values" if "segments" in str(error) else "unreadable_label"
         problems.append((code, str(error).removeprefix(f"Case {case.name}: ").rstrip(".")))
+        return None
+    bad = nonfinite_voxels(case.label, label)
+    if bad:
+        problems.append(("label_values", f"{bad} voxels of {case.label.name} are NaN or infinity"))
         return None
     if label.GetDimension() != 3 or label.GetNumberOfComponentsPerPixel() != 1:
         problems.append(("not_3d", f"{case.label.name} has the shape {label.GetSize()}; a 3D labelmap is needed"))

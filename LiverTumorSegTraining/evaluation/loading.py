@@ -10,11 +10,14 @@ import numpy.typing as npt
 import SimpleITK as sitk
 from LiverTumorSegLib.errors import InputError
 from LiverTumorSegLib.grid import grid_difference, place_in
+from LiverTumorSegLib.labels import IGNORE
 from LiverTumorSegLib.output.segfile import read_segmentation
 from LiverTumorSegLib.scan.checks import superior_axis
 
 from .pairing import CasePaths
 from .regions import Scheme, canonical_labels
+
+_SAMPLE = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -66,11 +69,28 @@ def load_case(paths: CasePaths, scheme: Scheme) -> LoadedCase:
         if _is_slicer_file(paths.reference) and np.prod(guess.GetSize()) > np.prod(truth.GetSize()):
             grid = guess
     reference = canonical_labels(_voxels(truth, grid, paths.reference, about_truth), truth_names, scheme, about_truth)
+    _refuse_all_unknown(reference, about_truth)
     prediction = None
     if guess is not None and paths.prediction is not None:
         voxels = _voxels(guess, grid, paths.prediction, about_guess)
         prediction = canonical_labels(voxels, guess_names, scheme, about_guess)
+        _refuse_all_unknown(prediction, about_guess)
     return LoadedCase(grid, reference, prediction)
+
+
+def _refuse_all_unknown(labels: npt.NDArray[np.uint8], what: str) -> None:
+    """Refuse a labelmap that says nothing: every voxel that is not background is "unknown" (255)."""
+    counts = np.bincount(labels.ravel()[:: max(1, labels.size // _SAMPLE)], minlength=256)
+    if not counts[IGNORE] or counts[1:IGNORE].any():
+        return
+    # The sample holds nothing but 0 and 255: look at all of it.
+    if ((labels > 0) & (labels < IGNORE)).any():
+        return
+    held = "only 255" if (labels == IGNORE).all() else "only 0 and 255, as masks of pictures do"
+    raise InputError(
+        f"{what} holds {held}, and 255 means that the truth is unknown: nothing could be scored. "
+        "Write the label's own value, such as 1 for liver, in place of 255."
+    )
 
 
 def _is_slicer_file(path: Path) -> bool:

@@ -44,8 +44,7 @@ def references_in(root: Path, description: Description | None) -> list[KnownRefe
 
 def _layout(root: Path, description: Description | None) -> tuple[str, list[str]] | None:
     if table.matches(root):
-        with root.open(newline="", encoding="utf-8-sig") as stream:
-            header = next(csv.reader(stream), [])
+        header = next(csv.reader(table.lines_of(root)), [])
         return "csv", [column for column in header if column not in (*_NOT_CHANNELS, "image")] or ["CT"]
     if not root.is_dir():
         return None

@@ -30,9 +30,8 @@ def compare(points: list[TimePoint]) -> FollowUp:
     alignments = [IDENTITY, *(align_livers(points[0], point) for point in points[1:])]
     tracks = follow(points, alignments)
     targets = choose_targets(points[0])
-    return FollowUp(
-        points, alignments, measure_changes(points, tracks, targets), assess(points, tracks, targets), targets
-    )
+    assessments = assess(points, tracks, targets, [alignment.liver_dice for alignment in alignments])
+    return FollowUp(points, alignments, measure_changes(points, tracks, targets), assessments, targets)
 
 
 def _parser() -> argparse.ArgumentParser:

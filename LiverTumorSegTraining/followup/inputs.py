@@ -73,12 +73,23 @@ def is_segmentation(path: Path) -> bool:
         return False
     try:
         labelmap, _ = read_segmentation(path)
-    except LiverTumorSegError:
+    except LiverTumorSegError as error:
+        if _holds_fractions(path):
+            # Labels that were interpolated are no CT; the error names the fractions.
+            raise error
         return False
     sample = sitk.GetArrayViewFromImage(labelmap)
-    return (
-        sample.dtype == np.uint8 and np.count_nonzero(np.bincount(sample.ravel()[::7], minlength=256)) <= _MOST_LABELS
-    )
+    few = np.count_nonzero(np.bincount(sample.ravel()[::7], minlength=256)) <= _MOST_LABELS
+    return sample.dtype == np.uint8 and bool(few)
+
+
+def _holds_fractions(path: Path) -> bool:
+    """Return whether an image holds numbers between labels: nothing below 0, nothing above the largest label."""
+    try:
+        array = sitk.GetArrayViewFromImage(read_case(path).image)
+    except LiverTumorSegError:
+        return False
+    return float(array.min()) >= 0 and float(array.max()) <= _MOST_LABELS and bool(np.any(array != np.round(array)))
 
 
 def linked_image(segmentation: Path) -> Path | None:

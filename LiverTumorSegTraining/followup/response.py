@@ -6,7 +6,9 @@ Eur J Cancer 2009.
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from LiverTumorSegLib.pipeline.lesions import Lesion
@@ -19,6 +21,8 @@ SMALLEST_TARGET_MM = 10.0
 PARTIAL = -0.30
 PROGRESSION = 0.20
 PROGRESSION_MM = 5.0
+LEAST_OVERLAP = 0.5
+"""Dice of two livers after alignment, below which they are not taken for one organ."""
 _NO_GROWTH = 0.05
 """Below this change of the volume a doubling time is noise."""
 
@@ -97,10 +101,30 @@ def measure_changes(points: list[TimePoint], tracks: list[Track], targets: tuple
     return [_change(points, track, targets) for track in tracks]
 
 
-def assess(points: list[TimePoint], tracks: list[Track], targets: tuple[int, ...]) -> list[Assessment]:
-    """Return the assessment of every scan after the first."""
+def assess(
+    points: list[TimePoint], tracks: list[Track], targets: tuple[int, ...], overlaps: Sequence[float] | None = None
+) -> list[Assessment]:
+    """Return the assessment of every scan after the first.
+
+    Parameters
+    ----------
+    overlaps : sequence of float, optional
+        Dice of each scan's liver with that of the first after alignment. Livers that do not lie on each other cannot
+        be compared lesion by lesion, and a lesion that is not found there has not gone.
+    """
     sums = [sum_of_diameters(points, tracks, targets, scan) for scan in range(len(points))]
-    return [_assess(points, tracks, targets, sums, scan) for scan in range(1, len(points))]
+    found = []
+    for scan in range(1, len(points)):
+        one = _assess(points, tracks, targets, sums, scan)
+        if overlaps is not None and min(overlaps[: scan + 1]) < LEAST_OVERLAP:
+            words = (
+                f"The livers overlap only by Dice {min(overlaps[: scan + 1]):.2f} after alignment: the registration "
+                "failed, so the lesions could not be followed and no category can be computed. Check that both scans "
+                "show the same liver and that both segmentations are right."
+            )
+            one = dataclasses.replace(one, category="not evaluable", wording=words)
+        found.append(one)
+    return found
 
 
 def sum_of_diameters(points: list[TimePoint], tracks: list[Track], targets: tuple[int, ...], scan: int) -> float:

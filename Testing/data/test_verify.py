@@ -55,6 +55,10 @@ FAULTS = {
     "fine": ("spacing", lambda i, s: (moved(i, spacing=(0.01, 0.01, 3)), moved(s, spacing=(0.01, 0.01, 3)))),
     "flat": ("few_slices", lambda i, s: (i[:, :, 10:14], s[:, :, 10:14])),
     "mirrored": ("label_in_air", lambda i, s: (i, changed(s, lambda a: np.roll(a, (16, 22), (1, 2))))),
+    "nanlabel": ("label_values", lambda i, s: (i, changed(s, value_at_middle(np.nan)))),
+    "intercept": ("hu", lambda i, s: (changed(i, lambda a: (a + 1024).astype(np.int16)), s)),
+    "unit": ("hu", lambda i, s: (changed(i, lambda a: np.clip((a + 150) / 400, 0, 1).astype(np.float32)), s)),
+    "gray": ("hu", lambda i, s: (changed(i, lambda a: np.clip((a + 150) * 255 / 400, 0, 255).astype(np.uint8)), s)),
     "rgb": ("not_3d", lambda i, s: (sitk.Compose([i, i, i]), s)),
 }
 
@@ -146,3 +150,41 @@ def test_a_sound_set_passes_and_is_remembered(pairs, tmp_path, monkeypatch, caps
 
     monkeypatch.setattr("LiverTumorSegTraining.data.verify.case_facts", never)
     assert verify_cases(cases, DataConfig(), tmp_path) == []
+
+
+def test_a_clipped_ct_and_an_mr_are_in_order(make, tmp_path):
+    """A CT clipped to a window is in Hounsfield units still, and of other channels nothing is asked."""
+    for name, change in (("clipped", lambda a: np.clip(a, -160, 240)), ("normalised", lambda a: (a + 1024) / 2000)):
+        image, label = make["scan"](3)
+        sitk.WriteImage(changed(image, change), str(tmp_path / f"{name}.nii.gz"))
+        sitk.WriteImage(label, str(tmp_path / f"{name}_label.nii.gz"))
+    for channels, wrong in ((["CT"], {"normalised"}), (["FLAIR"], set())):
+        data = DataConfig(channels=channels)
+        found = verify_cases(list_cases(tmp_path, data), data)
+        assert {problem.case for problem in found if problem.code == "hu"} == wrong
+
+
+def test_a_description_with_a_byte_order_mark_is_read(make, tmp_path):
+    root = make["msd"](tmp_path / "set", 2)
+    path = root / "dataset.json"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert main([str(root)]) == 0
+
+
+def test_a_table_in_another_encoding_is_one_sentence(pairs, tmp_path, capsys):
+    table = tmp_path / "set.csv"
+    table.write_bytes("case,image,label\nMüller,a.nii.gz,b.nii.gz\n".encode("latin-1"))
+    assert main([str(table)]) == 3
+    told = capsys.readouterr().err
+    assert "line 2: the text is not UTF-8" in told
+    assert "Traceback" not in told
+
+
+def test_region_labels_are_named_or_scored_never_a_trace(make, tmp_path, capsys):
+    root = make["msd"](tmp_path / "set", 2)
+    path = root / "dataset.json"
+    content = json.loads(path.read_text())
+    content["labels"] = {"background": 0, "organ": [1, 2], "tumor": 2}
+    path.write_text(json.dumps(content))
+    assert main([str(root)]) in (0, 3)
+    assert "Traceback" not in capsys.readouterr().err

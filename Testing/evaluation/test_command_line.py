@@ -156,6 +156,25 @@ def test_what_does_not_fit_is_refused_with_a_reason(folders, capsys, change, mes
     assert not (output / "metrics.json").exists()
 
 
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [(lambda a: a * 0 + 255, "holds only 255"), (lambda a: (a > 0) * 255, "only 0 and 255, as masks")],
+)
+@pytest.mark.parametrize("role", ["reference", "prediction"])
+def test_a_labelmap_that_says_nothing_but_unknown_is_refused(folders, capsys, role, spoil, words):
+    references, predictions, _ = folders
+    path = references / "segmentation-2.nii.gz"
+    array = spoil(labels(2).astype(np.int16)).astype(np.uint8)
+    if role == "prediction":
+        (predictions / "volume-2.seg.nrrd").unlink()
+        path = predictions / "volume-2.nii.gz"
+    sitk.WriteImage(image(array), str(path))
+    assert run(folders) == 3
+    told = capsys.readouterr().err
+    assert f"Case 2, {role}" in told
+    assert words in told
+
+
 def test_wrong_folders_and_options_are_usage_errors(folders, tmp_path, capsys):
     references, predictions, _ = folders
     assert run((references, tmp_path / "nowhere", tmp_path / "out")) == 2

@@ -6,7 +6,7 @@ import SimpleITK as sitk
 from LiverTumorSegLib.errors import InputError
 
 from LiverTumorSegTraining.evaluation.phantoms import ball
-from LiverTumorSegTraining.followup.cli import main
+from LiverTumorSegTraining.followup.cli import compare, main
 from LiverTumorSegTraining.followup.registration import IDENTITY, align_livers
 from LiverTumorSegTraining.followup.response import assess, choose_targets, measure_changes
 from LiverTumorSegTraining.followup.timepoints import TimePoint
@@ -118,6 +118,40 @@ def test_complete_response_and_no_targets():
     assert tracked([before, after])[2][0].category == "complete response"
     tiny = scan("tiny", [(A, 4.0)])
     assert tracked([tiny, before])[2][0].category == "not evaluable"
+
+
+def test_livers_that_do_not_lie_on_each_other_give_no_response():
+    """A lesion that is not found in another organ has not gone: never a complete response."""
+    before, after = scan("before", [(A, 12.0)]), scan("after", [])
+    tracks, _, _, alignments = tracked([before, after])
+    apart = [alignments[0].liver_dice, 0.31]
+    (assessment,) = assess([before, after], tracks, choose_targets(before), apart)
+    assert assessment.category == "not evaluable"
+    assert "registration failed" in assessment.wording
+    (assessment,) = assess([before, after], tracks, choose_targets(before), [a.liver_dice for a in alignments])
+    assert assessment.category == "complete response"
+
+
+def test_a_small_piece_beside_a_whole_liver_is_not_compared(tmp_path):
+    before, after = scan("before", [(A, 12.0)]), scan("after", [])
+    piece = sitk.GetArrayFromImage(after.labelmap)
+    piece[..., 60:] = 0
+    piece[14:] = 0
+    other = sitk.GetImageFromArray(piece)
+    other.CopyInformation(after.labelmap)
+    assert compare([before, TimePoint("after", other)]).assessments[0].category == "not evaluable"
+
+
+def test_interpolated_labels_are_named_and_not_segmented(tmp_path, capsys):
+    first = scan("first", [(A, 12.0)]).labelmap
+    paths = [tmp_path / "first.nii.gz", tmp_path / "second.nii.gz"]
+    sitk.WriteImage(first, str(paths[0]))
+    sitk.WriteImage(sitk.DiscreteGaussian(sitk.Cast(first, sitk.sitkFloat32), 2.0), str(paths[1]))
+    assert main([*map(str, paths), "--output", str(tmp_path / "out")]) == 3
+    told = capsys.readouterr().err
+    assert "label values must be whole numbers" in told
+    assert "without interpolation" in told
+    assert not (tmp_path / "out" / "segmentations").exists()
 
 
 def test_at_most_two_targets_of_ten_mm():

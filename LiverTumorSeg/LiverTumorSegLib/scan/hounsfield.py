@@ -14,7 +14,7 @@ _LABEL_SAMPLE = 4_000_000
 _LABEL_EQUAL = 0.9
 _LEAP_HU, _LEAP_OF_CHANGE = 100.0, 2.0
 """Mean HU by which a slice may differ from its neighbours, and that many times what these differ from each other."""
-_ADVICE = "The result cannot be trusted; use the original CT."
+ADVICE = "The result cannot be trusted; use the original CT."
 
 
 @dataclass(frozen=True)
@@ -127,21 +127,21 @@ def _constant(seen: _Values) -> Finding | None:
 def _normalised(seen: _Values) -> Finding | None:
     if seen.high - seen.low >= 20.0:
         return None
-    message = f"{seen.worded}: the image has been normalised and is not in Hounsfield units. {_ADVICE}"
+    message = f"{seen.worded}: the image has been normalised and is not in Hounsfield units. {ADVICE}"
     return Finding("hu_normalised", "error", message, overridable=True)
 
 
 def _gray_values(seen: _Values) -> Finding | None:
     if seen.low < 0.0 or seen.high > 255.0:
         return None
-    message = f"{seen.worded}: an 8-bit picture that has already been windowed, not Hounsfield units. {_ADVICE}"
+    message = f"{seen.worded}: an 8-bit picture that has already been windowed, not Hounsfield units. {ADVICE}"
     return Finding("hu_gray_values", "error", message, overridable=True)
 
 
 def _shifted(seen: _Values) -> Finding | None:
     if seen.low <= -200.0 or not seen.shifted:
         return None
-    message = f"{seen.worded}, with air near 0: the rescale intercept (-1024) was lost. {_ADVICE}"
+    message = f"{seen.worded}, with air near 0: the rescale intercept (-1024) was lost. {ADVICE}"
     return Finding("hu_shifted", "error", message, overridable=True)
 
 

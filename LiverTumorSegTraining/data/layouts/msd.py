@@ -42,7 +42,7 @@ def read_description(root: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
         raise InputError(f"{path} is not valid JSON ({error}): correct it or copy the data set again.") from error
     return content if isinstance(content, dict) else {}

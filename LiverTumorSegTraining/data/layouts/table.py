@@ -17,6 +17,23 @@ def matches(root: Path) -> bool:
     return root.is_file() and root.suffix.lower() == ".csv"
 
 
+def lines_of(root: Path) -> list[str]:
+    """Return the lines of a CSV file in UTF-8, with or without a byte order mark.
+
+    Raises
+    ------
+    InputError
+        If it is in another encoding.
+    """
+    try:
+        return root.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        number = root.read_bytes()[: error.start].count(b"\n") + 1
+        raise InputError(
+            f"{root}, line {number}: the text is not UTF-8. Save the table again as 'CSV UTF-8'."
+        ) from error
+
+
 def find(root: Path, channels: list[str]) -> list[Case]:
     """Return the rows; relative paths start at the folder of the CSV.
 
@@ -25,8 +42,7 @@ def find(root: Path, channels: list[str]) -> list[Case]:
     InputError
         If a column is missing or two rows have one name.
     """
-    with root.open(newline="", encoding="utf-8-sig") as stream:
-        rows = list(csv.DictReader(stream))
+    rows = list(csv.DictReader(lines_of(root)))
     columns = channels if len(channels) > 1 else ["image"]
     present = set(rows[0]) if rows else set()
     missing = [column for column in (*columns, "label") if column not in present]
