@@ -21,6 +21,11 @@ CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
 EXPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options that make a test take long."""
+    parser.addoption("--fuzz", action="store_true", help="10,000 damaged headers, and a series of 1,500 slices")
+
+
 class NetworkUsedError(AssertionError):
     """A test tried to leave the machine."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from collections.abc import Iterator, MutableSequence
 from contextlib import contextmanager
@@ -26,6 +27,8 @@ _TAGS = (
     *("RescaleIntercept", "RescaleSlope", "RescaleType", "SharedFunctionalGroupsSequence"),
     "PerFrameFunctionalGroupsSequence",
 )
+# Storage classes of CT and MR images, old and enhanced.
+_IMAGE = re.compile(r"1\.2\.840\.10008\.5\.1\.4\.1\.1\.[24](\.[0-9])?")
 _FIRST_PIXEL_TAG = 0x7FE00008
 _SAME_DIRECTION = 2e-3
 _SAME_PIXEL = 1e-3
@@ -150,8 +153,7 @@ def _slices_of(path: Path, dataset: Any, has_pixels: bool) -> list[Slice] | str:
     if modality in _NO_SCAN:
         return f"{modality} objects"
     if not has_pixels or not dataset.get("Rows") or not dataset.get("Columns"):
-        is_image = sop_class.startswith(("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4"))
-        return UNREADABLE if is_image or not sop_class else f"{modality or 'unnamed'} objects without an image"
+        return UNREADABLE if _IMAGE.fullmatch(sop_class) else f"{modality or 'unnamed'} objects without an image"
     if int(dataset.get("SamplesPerPixel") or 1) != 1:
         return f"{modality or 'unnamed'} images in colour"
     groups = dataset.get("PerFrameFunctionalGroupsSequence")
