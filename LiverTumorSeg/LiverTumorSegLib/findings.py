@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from .errors import InputError
+from .errors import InputError, readable
 
 Grade = Literal["info", "warning", "error"]
 
@@ -31,6 +31,9 @@ class Finding:
     grade: Grade
     message: str
     overridable: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", readable(self.message))
 
 
 class RefusedError(InputError):

@@ -50,7 +50,7 @@ def report_of(image: sitk.Image, labelmap: sitk.Image, **changes) -> dict:
         "device": "cpu",
         "provenance": {"model": {"id": "liver-tumor", "version": "1", "sha256": "ab" * 32}},
     }
-    case = SimpleNamespace(image=image, path=Path("Ťest 肝/scan.nii.gz"), sha256="cd" * 32)
+    case = SimpleNamespace(image=image, path=Path("Ťest 肝/scan.nii.gz"), sha256="cd" * 32, series=())
     return build_report(case, SimpleNamespace(**{**result, **changes}), quality="standard")
 
 

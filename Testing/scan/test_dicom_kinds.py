@@ -1,6 +1,9 @@
 """Kinds of DICOM beside one file a slice in one series: frames, no preamble, DICOMDIR, acquisitions, copies, text."""
 
+import os
 import shutil
+import sys
+from pathlib import Path
 
 import numpy as np
 import pydicom
@@ -412,3 +415,14 @@ def test_text_of_any_encoding(tmp_path, ct, dicom_series, charset, raw, text):
     assert [r.description for r in case.series if r.taken] == [text]
     assert f"'{text}'" in case.findings[0].message
     case.findings[0].message.encode()
+
+
+@pytest.mark.skipif(os.name == "nt" or sys.platform == "darwin", reason="file names are bytes on Linux only")
+def test_a_folder_whose_name_is_no_text(tmp_path, ct, dicom_series):
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/Lek\xe1r"))
+    dicom_series(folder / "a", ct)
+    dicom_series(folder / "b", ct[:, :, :9])
+    edit(folder / "a", lambda _, dataset: dataset.compress(RLELossless))
+    case = read_case(folder)
+    assert same_volume(case.image, ct)
+    assert (case.name, "Lekár holds 2 series" in case.findings[0].message) == ("Lekár", True)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__
+from ..errors import readable
 from ..labels import label_table
 from ..pipeline.lesions import Lesion
 from ..wholefile import write_text
@@ -37,10 +38,10 @@ def build_report(case: CaseImage, result: Result, *, quality: str) -> dict[str, 
     Returns
     -------
     dict
-        ``input``, ``findings``, ``model`` (and the rest of the provenance), ``device``, ``quality``, ``seconds``,
-        ``peak_rss_mb``, ``labels`` (voxel value: name), ``volumes_ml``, ``lesions``, ``version``.
-        ``volumes_ml["liver"]`` is the whole organ, tumours included, although the label "liver" is the parenchyma
-        without them; other labels follow by name.
+        ``input`` (with the DICOM series that were there, the one taken marked), ``findings``, ``model`` (and the rest
+        of the provenance), ``device``, ``quality``, ``seconds``, ``peak_rss_mb``, ``labels`` (voxel value: name),
+        ``volumes_ml``, ``lesions``, ``version``. ``volumes_ml["liver"]`` is the whole organ, tumours included,
+        although the label "liver" is the parenchyma without them; other labels follow by name.
     """
     image = case.image
     geometry = {
@@ -50,7 +51,12 @@ def build_report(case: CaseImage, result: Result, *, quality: str) -> dict[str, 
         "direction": list(image.GetDirection()),
     }
     return {
-        "input": {"path": str(case.path), "geometry": geometry, "sha256": case.sha256},
+        "input": {
+            "path": readable(str(case.path)),
+            "geometry": geometry,
+            "sha256": case.sha256,
+            "series": [asdict(record) for record in case.series],
+        },
         "findings": [asdict(finding) for finding in result.findings],
         **result.provenance,
         "device": result.device,

@@ -108,8 +108,9 @@ def _grid_of_itk(header: NiftiHeader, usable: _Orientations) -> tuple[Sequence[f
     if header.fields["pixdim"][0] < 0:
         plain["pixdim"][0] = -1.0
     plain["xyzt_units"] = int(header.fields["xyzt_units"]) & 7
-    plain["sform_code"] = int(header.fields["sform_code"]) if usable.sform is not None else 0
-    plain["qform_code"] = int(header.fields["qform_code"]) if usable.qform is not None else 0
+    for form, affine in (("sform_code", usable.sform), ("qform_code", usable.qform)):
+        # NIfTI-2 has room for codes that NIfTI-1 has not; none of them means anything.
+        plain[form] = min(int(header.fields[form]), np.iinfo(np.int16).max) if affine is not None else 0
     plain["vox_offset"] = len(plain.binaryblock) + 4
     if usable.sform is None:
         plain["srow_x"] = plain["srow_y"] = plain["srow_z"] = 0.0
