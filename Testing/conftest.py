@@ -23,7 +23,15 @@ EXPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options that make a test take long."""
-    parser.addoption("--fuzz", action="store_true", help="10,000 damaged headers, and a series of 1,500 slices")
+    parser.addoption(
+        "--fuzz",
+        nargs="?",
+        type=int,
+        default=250,
+        const=10_000,
+        metavar="N",
+        help="damaged headers to try (default 250; 10,000 where no number follows, and a series of 1,500 slices)",
+    )
 
 
 class NetworkUsedError(AssertionError):

@@ -141,10 +141,6 @@ def with_field(raw, name, place, token):
     return bytearray(b"\n".join(lines))
 
 
-def examples(request):
-    return 10_000 if request.config.getoption("--fuzz") else 250
-
-
 def require_grid_of_file(case, files, folder):
     """Compare the grid with what other readers make of the header, where it leaves no doubt."""
     image, codes = case.image, {f.code for f in case.findings}
@@ -219,7 +215,10 @@ def test_damaged_headers_are_read_right_or_refused(originals, tmp_path, request,
     outcomes = {"read": 0, "refused": 0}
 
     @settings(
-        max_examples=examples(request), deadline=None, database=None, suppress_health_check=list(HealthCheck)
+        max_examples=request.config.getoption("--fuzz"),
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
     )
     @given(st.sampled_from(FORMATS), EDITS)
     def check(kind, edits):

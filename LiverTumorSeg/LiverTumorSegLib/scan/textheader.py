@@ -14,6 +14,13 @@ from .niftigrid import orientation_unknown
 _LONGEST = 1 << 22
 # Spaces whose axes are those of the patient; of all others ITK does not know which way a patient lies.
 _PATIENT_SPACES = re.compile(r"(right|left)-(anterior|posterior)-superior(-time)?|[rl][ap]st?")
+# How many numbers a field of a MetaImage holds, by the number of axes: ITK's reader crashes where it finds others.
+_META_NUMBERS = {
+    **dict.fromkeys(("dimsize", "elementspacing", "elementsize", "offset", "position", "origin"), 1),
+    **dict.fromkeys(("transformmatrix", "rotation", "orientation"), 2),
+    **dict.fromkeys(("ndims", "elementnumberofchannels", "headersize", "compresseddatasize"), 0),
+}
+_MOST_AXES = 10
 _SEGMENT = re.compile(r"segment\d+_(id|labelvalue|layer)")
 
 
@@ -94,13 +101,33 @@ def read_text_header(path: Path, kind: str) -> TextHeader:
     with path.open("rb") as file:
         start = file.read(_LONGEST)
     fields: dict[str, str] = {}
+    axes = 0
     for raw in start.splitlines():
         line = raw.decode("utf-8", "replace").strip()
         if kind == "NRRD" and not line:
             break
         name, mark, value = line.partition(":=" if ":=" in line else ":" if kind == "NRRD" else "=")
         if mark and not line.startswith("#"):
-            fields[name.strip().lower()] = value.strip()
-        if kind == "MetaImage" and name.strip().lower() == "elementdatafile":
-            break
+            name, value = name.strip().lower(), value.strip()
+            fields[name] = value
+            if kind == "MetaImage":
+                axes = _require_numbers(path, name, value, axes)
+                if name == "elementdatafile":
+                    break
     return TextHeader(kind, fields)
+
+
+def _require_numbers(path: Path, name: str, value: str, axes: int) -> int:
+    """Refuse a field of a MetaImage with too few, too many or no numbers; return the number of axes known so far."""
+    if name not in _META_NUMBERS:
+        return axes
+    try:
+        numbers = [float(part) for part in value.split()]
+    except ValueError:
+        numbers = []
+    good = len(numbers) == axes ** _META_NUMBERS[name]
+    if name == "ndims":
+        axes = int(numbers[0]) if good and 1 <= numbers[0] <= _MOST_AXES and not axes else 0
+    if not good or not axes:
+        raise InputError(f"{path} cannot be read as MetaImage: its header is damaged ({name} = {value[:40]}).")
+    return axes
