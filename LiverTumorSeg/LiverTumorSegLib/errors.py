@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import os
-
 
 def readable(text: str) -> str:
-    """Return a text without what cannot be printed: file names that are no UTF-8 are taken as Latin-1."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return os.fsencode(text.encode("utf-8", "surrogateescape")).decode("latin-1")
-    return text
+    """Return a text without what cannot be printed: bytes of file names that are no UTF-8 are taken as Latin-1."""
+    letters = (chr(ord(c) - 0xDC00) if "\udc80" <= c <= "\udcff" else c for c in text)
+    return "".join(letters).encode("utf-8", "replace").decode()
 
 
 class LiverTumorSegError(Exception):

@@ -12,7 +12,8 @@ import pytest
 import SimpleITK as sitk
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from LiverTumorSegLib.errors import InputError
+from LiverTumorSegLib.errors import InputError, readable
+from LiverTumorSegLib.findings import Finding
 from LiverTumorSegLib.scan.checks import check_image
 from LiverTumorSegLib.scan.headers import read_header
 from LiverTumorSegLib.scan.imageio import case_name, case_names, read_case
@@ -328,3 +329,9 @@ def test_a_damaged_header_is_read_or_refused_never_worse(tmp_path, make_ct, suff
         return
     assert case.image.GetDimension() == 3
     assert case.image.GetNumberOfPixels() < 10 * len(raw)
+
+
+def test_any_text_can_be_printed():
+    assert readable("肝/M\udcfcller \ud800") == "肝/Müller ?"
+    assert str(InputError("M\udcfcller.")) == "Müller."
+    assert Finding("a", "info", "M\udcfcller.").message == "Müller."
