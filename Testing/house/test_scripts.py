@@ -15,6 +15,7 @@ SCRIPTS = ROOT / "scripts"
 LIBRARY = {"bootstrap.py", "progress.py", "lock.py"}
 MAINS = sorted(path for path in SCRIPTS.glob("*.py") if path.name not in LIBRARY)
 GROUPS = ("runtime", "train", "test")
+LOCKS = (*GROUPS, "review")
 THIN, THIN_TEST = 16, 40
 
 
@@ -69,7 +70,7 @@ runpy.run_path({str(path)!r}, run_name="__main__")
     assert "usage" in run.stdout.lower()
 
 
-@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize("group", LOCKS)
 def test_lock_pins_with_hashes_and_names_no_host(group):
     text = (ROOT / "requirements" / f"{group}.txt").read_text(encoding="utf-8")
     assert "://" not in text
@@ -81,7 +82,7 @@ def test_lock_pins_with_hashes_and_names_no_host(group):
         assert "--hash=sha256:" in entry, entry
 
 
-@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize("group", LOCKS)
 def test_lock_leaves_torch_to_its_own_pin(group):
     assert not [name for name in locked(group) if name.startswith(("torch", "nvidia", "cuda", "triton"))]
 
@@ -90,6 +91,13 @@ def test_wider_locks_contain_the_smaller_ones_unchanged():
     runtime, train, test = map(locked, GROUPS)
     assert runtime.items() <= train.items()
     assert {name: set(lines) for name, lines in train.items()}.items() <= {k: set(v) for k, v in test.items()}.items()
+
+
+def test_the_page_has_an_environment_of_its_own(bootstrap):
+    assert bootstrap.environment("review") == bootstrap.ENVIRONMENT.with_name(".venv-review")
+    assert {bootstrap.environment(group) for group in GROUPS} == {bootstrap.ENVIRONMENT}
+    tests, page = locked("test"), locked("review")
+    assert tests["slicer-core"] != page["slicer-core"], "else both could share one environment"
 
 
 def test_torch_is_pinned_in_one_place():

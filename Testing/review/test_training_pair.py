@@ -76,6 +76,7 @@ def test_nothing_of_the_header_goes_along(session, tmp_path):
 def test_the_pairs_are_found_and_a_second_export_replaces_the_first(session, tmp_path):
     pytest.importorskip("LiverTumorSegTraining")
     from LiverTumorSegTraining.data.layouts import pairs
+    from LiverTumorSegTraining.data.patients import patients_of
 
     image, _, labels, verdicts = session
     first = write_training_pair(tmp_path, image, labels, verdicts, "p-017")
@@ -86,7 +87,12 @@ def test_the_pairs_are_found_and_a_second_export_replaces_the_first(session, tmp
     cases = pairs.find(tmp_path, ["CT"])
     assert pairs.matches(tmp_path)
     assert len(cases) == 2
-    assert {case.patient for case in cases} == {"p-017"}
+    assert patients_of([case.name for case in cases]) == ["p-017", "p-017"]
+    write_training_pair(tmp_path, image + 2, labels, verdicts, "anna")
+    write_training_pair(tmp_path, image + 3, labels, verdicts, "anna")
+    alone = write_training_pair(tmp_path, image + 4, labels, verdicts)
+    cases = pairs.find(tmp_path, ["CT"])
+    assert sorted(patients_of([case.name for case in cases])) == ["anna", "anna", alone.name, "p-017", "p-017"]
     assert all(case.label is not None and case.images[0].is_file() for case in cases)
     assert (sitk.GetArrayFromImage(sitk.ReadImage(str(again.label))) != 255).all()
 

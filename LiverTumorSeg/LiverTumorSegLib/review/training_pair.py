@@ -99,8 +99,8 @@ def write_training_pair(
     if patient is not None and not _PSEUDONYM.fullmatch(patient):
         raise UsageError(f"The pseudonym {patient!r} must be of letters, digits and hyphens, 32 at most.")
     plain = _voxels_and_geometry(image)
-    digest = hashlib.sha256(sitk.GetArrayViewFromImage(plain).tobytes()).hexdigest()[:10]
-    name = f"case{digest}" if patient is None else f"{patient}_{digest}"
+    scan = _letters(hashlib.sha256(sitk.GetArrayViewFromImage(plain).tobytes()).hexdigest()[:10])
+    name = f"case-{scan}" if patient is None else f"{patient}_{scan}"
     pair = TrainingPair(
         name, folder / f"{name}.nii.gz", folder / f"{name}_label.nii.gz", folder / f"{name}.corrections.json"
     )
@@ -145,6 +145,11 @@ def corrections(
             log[f"{name}_added_ml"] = round(np.count_nonzero(after & ~before) * voxel_ml, 4)
             log[f"{name}_removed_ml"] = round(np.count_nonzero(before & ~after) * voxel_ml, 4)
     return log
+
+
+def _letters(digest: str) -> str:
+    """Return hexadecimal digits as letters: a number in a case name would count as a part of the patient's."""
+    return digest.translate(str.maketrans("0123456789", "ghijklmnop"))
 
 
 def _drawn(original: Labels, mask: np.ndarray) -> bool:

@@ -1,0 +1,196 @@
+"""Opening a case, saving what the reader made of it, and the autosave beside the result."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+from LiverTumorSegLib import __version__
+from LiverTumorSegLib.errors import InputError
+from LiverTumorSegLib.labels import LIVER_TUMOR
+from LiverTumorSegLib.output.segfile import onto_grid, read_segmentation, write_segmentation
+from LiverTumorSegLib.review.page import write_session_page
+from LiverTumorSegLib.review.training_pair import TrainingPair, write_training_pair
+from LiverTumorSegLib.review.verdicts import accepted_only, restored_verdicts, stored_verdicts
+from LiverTumorSegLib.scan.imageio import read_case
+from LiverTumorSegLib.wholefile import write_text
+
+from LiverTumorSegReview.case_files import ACCEPTED, AUTOSAVE, REVIEWED, CaseFiles
+from LiverTumorSegReview.session import ReaderSession
+
+_COLUMNS = (
+    "volume_ml",
+    "diameter_mm",
+    "perpendicular_mm",
+    "mean_hu",
+    "sd_hu",
+    "mean_probability",
+    "distance_to_liver_surface_mm",
+    "voxels",
+)
+
+
+def read_scan(files: CaseFiles) -> sitk.Image:
+    """Return the CT of a case in HU."""
+    return read_case(files.scan).image
+
+
+def open_session(files: CaseFiles, image: sitk.Image) -> ReaderSession:
+    """Open the result of a case; what was reviewed and saved before goes on from there.
+
+    Raises
+    ------
+    InputError
+        A result that is unreadable or of another scan.
+    """
+    labels = _labels(files.of("seg.nrrd"), image)
+    report = _json(files.of("report.json"))
+    kept = files.of("tumor-probability.nrrd")
+    probability = sitk.ReadImage(str(kept)) if kept.is_file() else None
+    provenance = {key: report[key] for key in ("model", "threshold", "quality", "findings") if key in report}
+    session = ReaderSession(image, labels, probability, provenance)
+    if files.of(f"{REVIEWED}.seg.nrrd").is_file():
+        _restore(session, files, REVIEWED)
+        session.saved = True
+    return session
+
+
+def save(files: CaseFiles, session: ReaderSession) -> dict[str, Path]:
+    """Write what the reader made of the result, and remove the autosave.
+
+    Returns
+    -------
+    dict of str to Path
+        ``segmentation``: ``NAME.reviewed.seg.nrrd`` with every lesion that stands; ``accepted``: only the accepted
+        ones; ``lesions``: the table; ``page``: the report page.
+    """
+    paths = {
+        "segmentation": files.of(f"{REVIEWED}.seg.nrrd"),
+        "accepted": files.of(f"{ACCEPTED}.seg.nrrd"),
+        "lesions": files.of(f"{REVIEWED}.lesions.csv"),
+        "page": files.of(f"{REVIEWED}.html"),
+    }
+    _store(session, files, REVIEWED)
+    only = _image(accepted_only(session.verdicts, session.labels), session.image)
+    write_segmentation(paths["accepted"], only, LIVER_TUMOR, _metadata(session))
+    write_text(paths["lesions"], _table(session))
+    write_session_page(
+        paths["page"],
+        files.name,
+        session.image,
+        session.labels,
+        session.rows(),
+        session.totals(),
+        session.provenance,
+    )
+    drop_autosave(files)
+    session.saved = True
+    return paths
+
+
+def export_for_training(folder: Path, session: ReaderSession, patient: str | None = None) -> TrainingPair:
+    """Write the scan and its decided lesions as a training pair."""
+    return write_training_pair(
+        folder, session.image, session.labels, session.verdicts, patient, session.original, session.provenance
+    )
+
+
+def autosave(files: CaseFiles, session: ReaderSession) -> None:
+    """Keep unsaved work beside the result."""
+    if not session.saved:
+        _store(session, files, AUTOSAVE)
+
+
+def has_autosave(files: CaseFiles) -> bool:
+    """Return whether unsaved work of an earlier session lies beside the result."""
+    return files.of(f"{AUTOSAVE}.json").is_file() and files.of(f"{AUTOSAVE}.seg.nrrd").is_file()
+
+
+def take_autosave(files: CaseFiles, session: ReaderSession) -> None:
+    """Go on with the unsaved work of an earlier session; one step that can be undone."""
+    _restore(session, files, AUTOSAVE)
+
+
+def drop_autosave(files: CaseFiles) -> None:
+    """Remove the unsaved work of an earlier session."""
+    for ending in ("json", "seg.nrrd"):
+        files.of(f"{AUTOSAVE}.{ending}").unlink(missing_ok=True)
+
+
+def _store(session: ReaderSession, files: CaseFiles, kind: str) -> None:
+    """Write labelmap and verdicts; the verdicts last, since they say that both are whole."""
+    labelmap = _image(session.labels, session.image)
+    verdicts = json.dumps(stored_verdicts(session.verdicts))
+    files.of(f"{kind}.json").unlink(missing_ok=True)
+    write_segmentation(files.of(f"{kind}.seg.nrrd"), labelmap, LIVER_TUMOR, _metadata(session))
+    write_text(files.of(f"{kind}.json"), verdicts)
+
+
+def _restore(session: ReaderSession, files: CaseFiles, kind: str) -> None:
+    labels = _labels(files.of(f"{kind}.seg.nrrd"), session.image)
+    stored = _json(files.of(f"{kind}.json"))
+    verdicts = restored_verdicts(stored, labels) if stored else restored_verdicts(_none(), labels)
+    session.restore(labels, verdicts)
+
+
+def _none() -> dict[str, Any]:
+    return {"next_number": 1, "lesions": []}
+
+
+def _labels(path: Path, image: sitk.Image) -> np.ndarray:
+    labelmap, names = read_segmentation(path)
+    values = sitk.GetArrayFromImage(onto_grid(labelmap, image))
+    if not names:
+        return values.astype(np.uint8)
+    labels = np.zeros(values.shape, np.uint8)
+    for label in LIVER_TUMOR:
+        if label.name in names:
+            labels[values == names[label.name]] = label.value
+    if not set(names) & {label.name for label in LIVER_TUMOR}:
+        raise InputError(f"{path} has no segments called liver or tumor: open a result of this program.")
+    return labels
+
+
+def _image(labels: np.ndarray, image: sitk.Image) -> sitk.Image:
+    labelmap = sitk.GetImageFromArray(labels)
+    labelmap.CopyInformation(image)
+    return labelmap
+
+
+def _metadata(session: ReaderSession) -> dict[str, str]:
+    model = session.provenance.get("model") or {}
+    metadata = {"LiverTumorSeg_version": __version__, "LiverTumorSeg_reviewed": session.totals().words()}
+    if model:
+        metadata["LiverTumorSeg_model"] = f"{model.get('id')} {model.get('version')} {model.get('sha256')}"
+    return metadata
+
+
+def _table(session: ReaderSession) -> str:
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(["number", "verdict", "place", *_COLUMNS, "centroid_l_mm", "centroid_p_mm", "centroid_s_mm"])
+    for row in session.rows():
+        figures = [getattr(row.lesion, column) for column in _COLUMNS]
+        cells = [*figures, *row.lesion.centroid_lps_mm]
+        writer.writerow([row.number, row.verdict, row.place.words(), *(_cell(value) for value in cells)])
+    return stream.getvalue()
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None else re.sub(r"\.?0+$", "", f"{value:.3f}") if isinstance(value, float) else str(value)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read: remove it to go on without it.") from error
+    return stored if isinstance(stored, dict) else {}

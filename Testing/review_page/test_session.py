@@ -1,0 +1,218 @@
+"""A reader's session without a browser: steps and their undo, saving, reopening, autosave, which files are a case."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from LiverTumorSegLib.errors import InputError
+from LiverTumorSegLib.labels import LIVER_TUMOR
+from LiverTumorSegLib.output.segfile import read_segmentation, write_segmentation
+from LiverTumorSegReview.case_files import find_case
+from LiverTumorSegReview.session import ReaderSession
+from LiverTumorSegReview.storage import (
+    autosave,
+    drop_autosave,
+    has_autosave,
+    open_session,
+    read_scan,
+    save,
+    take_autosave,
+)
+
+
+def labels_of_three() -> np.ndarray:
+    """Return a liver box with lesions of 64, 27 and 8 voxels: numbers 1, 2, 3."""
+    labels = np.zeros((20, 24, 28), np.uint8)
+    labels[2:18, 2:22, 2:26] = 1
+    labels[4:8, 4:8, 4:8] = 2
+    labels[10:13, 10:13, 10:13] = 2
+    labels[14:16, 18:20, 20:22] = 2
+    return labels
+
+
+def images(labels):
+    """Return CT and kept probability of a labelmap; a fourth lesion shows only at a lower threshold."""
+    ct = sitk.GetImageFromArray(np.choose(labels, (-80, 110, 60)).astype(np.int16))
+    probability = np.where(labels == 2, 230, 0).astype(np.uint8)
+    probability[5:9, 12:16, 16:20] = 50
+    kept = sitk.GetImageFromArray(probability)
+    for image in (ct, kept):
+        image.SetSpacing((2.0, 2.0, 2.5))
+        image.SetOrigin((-20.0, 30.0, 10.0))
+    return ct, kept
+
+
+@pytest.fixture
+def case(tmp_path):
+    """Return the folder of a result with its scan, report and kept probability."""
+    labels = labels_of_three()
+    ct, kept = images(labels)
+    sitk.WriteImage(ct, str(tmp_path / "scan.nii.gz"))
+    folder = tmp_path / "results"
+    folder.mkdir()
+    labelmap = sitk.GetImageFromArray(labels)
+    labelmap.CopyInformation(ct)
+    write_segmentation(folder / "scan.seg.nrrd", labelmap, LIVER_TUMOR)
+    sitk.WriteImage(kept, str(folder / "scan.tumor-probability.nrrd"))
+    report = {
+        "input": {"path": str(tmp_path / "scan.nii.gz")},
+        "model": {"id": "liver-tumor", "version": "0.3.0", "sha256": "0"},
+        "threshold": 0.3,
+        "findings": [{"grade": "warning", "code": "x", "message": "Look."}],
+    }
+    (folder / "scan.report.json").write_text(json.dumps(report), encoding="utf-8")
+    return folder
+
+
+def session_of_three():
+    labels = labels_of_three()
+    ct, kept = images(labels)
+    return ReaderSession(ct, labels, kept, {"threshold": 0.3})
+
+
+ACTIONS = ("accept", "reject", "unsure", "paint", "erase", "slide", "undo", "redo")
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 9)), max_size=14))
+def test_every_step_can_be_undone_and_done_again(actions):
+    session = session_of_three()
+    states = [(session.labels.copy(), session.verdicts)]
+    for action, n in actions:
+        if action in ("undo", "redo"):
+            getattr(session, action)()
+            continue
+        while session.can_redo:
+            session.redo()
+        del states[1:]
+        revision = session.revision
+        if action in ("accept", "reject", "unsure"):
+            if session.verdicts.lesions:
+                session.judge(session.verdicts.lesions[n % len(session.verdicts.lesions)].number, action)
+        elif action == "slide":
+            session.slide(0.1 + 0.08 * n)
+        else:
+            drawn = session.labels.copy()
+            drawn[3 + n : 5 + n, 8:11, 14:17] = 2 if action == "paint" else 0
+            session.painted(drawn)
+        assert session.revision >= revision
+    end = session.labels.copy(), session.verdicts
+    while session.can_undo:
+        session.undo()
+    assert np.array_equal(session.labels, states[0][0])
+    assert session.verdicts is states[0][1]
+    while session.can_redo:
+        session.redo()
+    if not any(action in ("undo", "redo") for action, _ in actions):
+        assert np.array_equal(session.labels, end[0])
+        assert session.verdicts is end[1]
+
+
+def test_erased_tumor_is_liver_and_erased_liver_is_gone():
+    session = session_of_three()
+    drawn = session.labels.copy()
+    drawn[4:8, 4:8, 4:8] = 0
+    assert session.painted(drawn), "the editor has to show the liver there"
+    assert (session.labels[4:8, 4:8, 4:8] == 1).all()
+    assert session.volumes_ml()["liver"] == pytest.approx((labels_of_three() > 0).sum() * 0.01)
+    drawn = session.labels.copy()
+    drawn[4:8, 4:8, 4:8] = 0
+    assert not session.painted(drawn)
+    assert (session.labels[4:8, 4:8, 4:8] == 0).all()
+
+
+def test_the_slider_keeps_what_was_rejected_and_is_one_step():
+    session = session_of_three()
+    session.judge(1, "reject")
+    session.slide(0.15)
+    assert session.shown_threshold == 0.15
+    assert [(x.number, x.verdict) for x in session.verdicts.lesions] == [(1, "reject"), (2, ""), (3, ""), (4, "")]
+    assert (session.labels[5:9, 12:16, 16:20] == 2).all()
+    session.undo()
+    assert session.shown_threshold == 0.3
+    assert (session.labels[5:9, 12:16, 16:20] == 1).all()
+
+
+def test_saving_and_opening_again(case):
+    files = find_case(case)
+    session = open_session(files, read_scan(files))
+    assert session.threshold == 0.3
+    session.judge(1, "accept")
+    session.judge(2, "reject")
+    drawn = session.labels.copy()
+    drawn[5:7, 12:15, 12:15] = 2
+    session.painted(drawn)
+    assert not session.saved
+    paths = save(files, session)
+    assert session.saved
+    labelmap, names = read_segmentation(paths["segmentation"])
+    assert names == {"liver": 1, "tumor": 2}
+    assert np.array_equal(sitk.GetArrayFromImage(labelmap), session.labels)
+    accepted = sitk.GetArrayFromImage(read_segmentation(paths["accepted"])[0])
+    assert (accepted == 2).sum() == 64
+    with paths["lesions"].open(encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [(row["number"], row["verdict"]) for row in rows] == [
+        ("1", "accept"),
+        ("2", "reject"),
+        ("3", ""),
+        ("4", ""),
+    ]
+    assert "accepted 1 of 4" in paths["page"].read_text(encoding="utf-8")
+    original = sitk.GetArrayFromImage(read_segmentation(case / "scan.seg.nrrd")[0])
+    assert np.array_equal(original, labels_of_three()), "the result of the run stays"
+    again = open_session(find_case(paths["accepted"]), read_scan(files))
+    assert np.array_equal(again.labels, session.labels)
+    assert [(x.number, x.verdict) for x in again.verdicts.lesions] == [(1, "accept"), (2, "reject"), (3, ""), (4, "")]
+    assert again.saved
+    again.undo()
+    assert np.array_equal(again.labels, labels_of_three()), "the network's result is one undo away"
+
+
+def test_unsaved_work_is_found_again(case):
+    files = find_case(case)
+    session = open_session(files, read_scan(files))
+    autosave(files, session)
+    assert not has_autosave(files), "nothing was done"
+    session.judge(3, "reject")
+    autosave(files, session)
+    assert has_autosave(files)
+    fresh = open_session(find_case(case), read_scan(files))
+    assert [x.verdict for x in fresh.verdicts.lesions] == ["", "", ""]
+    take_autosave(files, fresh)
+    assert [x.verdict for x in fresh.verdicts.lesions] == ["", "", "reject"]
+    assert np.array_equal(fresh.labels, session.labels)
+    save(files, fresh)
+    assert not has_autosave(files)
+    drop_autosave(files)
+
+
+def test_which_files_are_a_case(case, tmp_path):
+    for named in (case, case / "scan.seg.nrrd", case / "scan.report.json"):
+        files = find_case(named)
+        assert (files.name, files.scan, files.folder) == ("scan", tmp_path / "scan.nii.gz", case)
+    alone = find_case(tmp_path / "scan.nii.gz", output=tmp_path / "new")
+    assert (alone.name, alone.folder, alone.has_result) == ("scan", tmp_path / "new", False)
+    assert find_case(case, scan=case).scan == case
+    (case / "other.seg.nrrd").write_bytes((case / "scan.seg.nrrd").read_bytes())
+    with pytest.raises(InputError, match="holds 2 results"):
+        find_case(case)
+    with pytest.raises(InputError, match="name its CT with --scan"):
+        find_case(case / "other.seg.nrrd")
+    with pytest.raises(InputError, match="does not exist"):
+        find_case(tmp_path / "nothing")
+    (tmp_path / "scan.nii.gz").unlink()
+    with pytest.raises(InputError, match="name it with --scan"):
+        find_case(case / "scan.seg.nrrd")
+
+
+def test_a_result_of_another_scan_is_refused(case):
+    files = find_case(case)
+    with pytest.raises(InputError, match="other labels"):
+        ReaderSession(read_scan(files), np.full((20, 24, 28), 7, np.uint8))
+    with pytest.raises(InputError, match="grid of the scan"):
+        ReaderSession(read_scan(files), np.zeros((3, 3, 3), np.uint8))
