@@ -195,6 +195,12 @@ def test_copies_sent_again_under_new_names_are_one(tmp_path, ct, dicom_series):
     assert "20 images of the series were there twice" in case.findings[0].message
 
 
+def test_one_uid_for_all_images_is_no_copy(tmp_path, ct, dicom_series):
+    dicom_series(tmp_path, ct)
+    edit(tmp_path, lambda _, dataset: setattr(dataset, "SOPInstanceUID", "1.2.3"))
+    assert same_volume(read_case(tmp_path).image, ct)
+
+
 def test_images_at_one_place_are_no_volume(tmp_path, ct, dicom_series):
     spot = sitk.JoinSeries([ct[:, :, 5] + k for k in range(30)], 0.0, 1.0)
     positions = np.repeat([[0.0, 0.0, 50.0]], 30, axis=0)

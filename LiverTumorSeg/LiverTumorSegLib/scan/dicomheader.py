@@ -73,9 +73,9 @@ class Slice:
     rescale: tuple[float, float] | None
 
     @property
-    def identity(self) -> tuple[str, int | None]:
-        """What a copy of this image shares."""
-        return (self.sop_uid or str(self.path), self.frame)
+    def identity(self) -> tuple[object, ...]:
+        """What a copy of this file shares; careless anonymisers give one UID to all, so the place counts too."""
+        return (self.sop_uid or str(self.path), self.frame, self.position)
 
     @property
     def normal(self) -> Floats:

@@ -182,7 +182,7 @@ def _phases(group: list[Slice]) -> list[Series]:
     return [Series(tuple(part), copies=len(copies)) for part in parts]
 
 
-def _copies(shared: list[list[Slice]]) -> set[tuple[str, int | None]]:
+def _copies(shared: list[list[Slice]]) -> set[tuple[object, ...]]:
     """Return which slices have the values of another one at the same place."""
     tried = [_same_values(place) for place in shared[:: max(1, len(shared) // _COPIES_TRIED)]]
     if not any(tried):
@@ -190,9 +190,9 @@ def _copies(shared: list[list[Slice]]) -> set[tuple[str, int | None]]:
     return {identity for place in shared for identity in _same_values(place)}
 
 
-def _same_values(place: list[Slice]) -> set[tuple[str, int | None]]:
+def _same_values(place: list[Slice]) -> set[tuple[object, ...]]:
     seen: set[object] = set()
-    same: set[tuple[str, int | None]] = set()
+    same: set[tuple[object, ...]] = set()
     for item in place:
         try:
             values = next(stored_planes([item]))
