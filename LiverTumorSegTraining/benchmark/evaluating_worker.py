@@ -9,6 +9,7 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -60,7 +61,7 @@ def measure_monai(folder: Path) -> dict[str, dict[str, float]]:
     figures = {}
     for name, reference, prediction, spacing in _regions(folder):
         ours, theirs = (torch.from_numpy(np.stack([~mask, mask])[None]) for mask in (prediction, reference))
-        options = {"spacing": list(spacing), "include_background": False}
+        options: dict[str, Any] = {"spacing": list(spacing), "include_background": False}
         figures[name] = {
             "dice": float(compute_dice(ours, theirs, include_background=False)),
             "hd95_mm": float(compute_hausdorff_distance(ours, theirs, percentile=95, **options)),

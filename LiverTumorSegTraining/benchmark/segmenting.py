@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +50,10 @@ def run(
         scan = work / "scan.nii.gz"
         volume = write_volume(source, scan, quick=quick)
         say(f"scan of {' x '.join(map(str, volume['size']))} voxels, {threads} threads")
-        candidates = {OURS: lambda: _ours(scan, work, quality, threads)}
+        candidates: dict[str, Callable[[], Measurement]] = {OURS: partial(_ours, scan, work, quality, threads)}
         for name, flags in PEERS.items():
             if cpu_has_bfloat16() or "--bf16" not in flags:
-                candidates[name] = lambda name=name, flags=flags: _peer(scan, work / f"{name}.nii.gz", flags, threads)
+                candidates[name] = partial(_peer, scan, work / f"{name}.nii.gz", flags, threads)
         figures = compare(candidates, rounds=rounds, threads=threads, say=say)
     return {**figures, "volume": {**volume, "source": sample.name, "quick": quick}, "quality": quality}
 

@@ -55,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
     torch.manual_seed(0)
     network = AttentionUnet(3, 1, CLASSES, CHANNELS, STRIDES).eval()
     if bf16:
-        network = network.to(memory_format=torch.channels_last_3d)
+        network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
         logits = sliding_window_inference(batch, PATCH, 1, network, OVERLAP)
     clock.append(time.perf_counter())

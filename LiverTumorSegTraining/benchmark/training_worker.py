@@ -95,7 +95,7 @@ def _monai_loader(root: Path, config: Config) -> Any:
     both, size, change = ["image", "label"], config.sampling.patch_size, config.augmentation
     low, high = config.preparation.window_hu or (-150.0, 250.0)
     angle, zoom = np.radians(change.rotation_degrees), (change.scale[0] - 1, change.scale[1] - 1)
-    unit = 1 / (high - low)
+    unit, blur = 1 / (high - low), (0.3, change.blur_voxels)
     files = [
         {"image": str(path.with_name(path.name.replace("_label", ""))), "label": str(path)}
         for path in sorted(root.glob("*_label.nii.gz"))
@@ -113,7 +113,7 @@ def _monai_loader(root: Path, config: Config) -> Any:
         ),
         *[mt.RandFlipd(both, 0.5, axis) for axis in range(3)],
         mt.RandGaussianNoised("image", 0.5, std=change.noise_sd_hu * unit),
-        mt.RandGaussianSmoothd("image", *[(0.3, change.blur_voxels)] * 3, prob=0.2),
+        mt.RandGaussianSmoothd("image", sigma_x=blur, sigma_y=blur, sigma_z=blur, prob=0.2),
         mt.RandScaleIntensityd("image", 0.2, prob=1.0),
         mt.RandShiftIntensityd("image", change.shift_hu * unit, prob=1.0),
     ]  # fmt: skip

@@ -38,7 +38,7 @@ def list_cases(root: Path, data: DataConfig) -> list[Case]:
     root = Path(root)
     if not root.exists():
         raise InputError(f"There is no data set {root}: give a folder or a CSV file with --data.")
-    name = data.layout
+    name: str = data.layout
     if name == "auto":
         if root.is_file() and not table.matches(root):
             raise InputError(f"{root} is a file, but no CSV: give a folder or a CSV of paths.")

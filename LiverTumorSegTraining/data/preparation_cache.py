@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -59,7 +60,8 @@ class PreparationCache:
         partial.mkdir()
         np.save(partial / "image.npy", arrays.image)
         np.save(partial / "label.npy", arrays.label)
-        np.savez(partial / "small.npz", **arrays.small)
+        small: dict[str, Any] = arrays.small
+        np.savez(partial / "small.npz", **small)
         try:
             partial.rename(entry)
         except OSError:

@@ -145,7 +145,7 @@ def _value_problems(case: Case, seen: CaseFacts, data: DataConfig, any_tumor: bo
     ]
 
 
-def _same_content(cases: Sequence[Case], facts: dict[str, CaseFacts]) -> list[Problem]:
+def _same_content(cases: Sequence[Case], facts: Mapping[str, CaseFacts]) -> list[Problem]:
     first: dict[str, Case] = {}
     problems = []
     for case in cases:

@@ -7,6 +7,7 @@ import hashlib
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -120,12 +121,19 @@ def verify_whole(path: Path) -> None:
         import nibabel
 
         try:
-            header = nibabel.load(path).header
+            proxy = _nifti(path).dataobj
         except (nibabel.filebasedimages.ImageFileError, OSError) as error:
             raise InputError(f"{path} is no NIfTI file.") from error
-        wanted = int(header["vox_offset"]) + int(np.prod(header.get_data_shape())) * header.get_data_dtype().itemsize
+        wanted = int(proxy.offset) + int(np.prod(proxy.shape)) * proxy.dtype.itemsize
         if path.stat().st_size < wanted:
             raise InputError(f"{path} is incomplete: {path.stat().st_size} of {wanted} bytes.")
+
+
+def _nifti(path: Path) -> Any:
+    """Return a NIfTI image of either version, its voxels not read yet."""
+    import nibabel
+
+    return nibabel.load(path)
 
 
 def nonfinite_voxels(path: Path, image: sitk.Image) -> int:
@@ -134,9 +142,7 @@ def nonfinite_voxels(path: Path, image: sitk.Image) -> int:
     if array.dtype.kind != "f":
         return 0
     if path.name.lower().endswith((".nii", ".nii.gz")):
-        import nibabel
-
-        array = np.asanyarray(nibabel.load(path).dataobj)
+        array = np.asanyarray(_nifti(path).dataobj)
     return int(array.size - np.isfinite(array).sum())
 
 

@@ -23,8 +23,8 @@ def bounding_box(*masks: npt.NDArray[np.generic]) -> Box | None:
     if not rows[0].any():
         return None
     found = [np.flatnonzero(row) for row in rows]
-    z, y, x = (slice(int(index[0]), int(index[-1]) + 1) for index in found)
-    return z, y, x
+    planes, lines, columns = (slice(int(index[0]), int(index[-1]) + 1) for index in found)
+    return planes, lines, columns
 
 
 def grow(box: Box, margin: int | tuple[int, int, int], shape: tuple[int, ...]) -> Box:

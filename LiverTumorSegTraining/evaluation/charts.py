@@ -33,7 +33,7 @@ def score_bars(evaluation: Evaluation) -> str:
                 values = [v for v in (case.regions[name].values[key] for case in evaluation.cases) if v is not None]
                 jitter = generator.uniform(-0.25, 0.25, len(values)) * width
                 axes.scatter(x + jitter, values, s=9, color="white", edgecolor="black", linewidth=0.5, zorder=3)
-                if estimate.low is not None and estimate.value is not None:
+                if estimate.low is not None and estimate.high is not None and estimate.value is not None:
                     ends = [[estimate.value - estimate.low], [estimate.high - estimate.value]]
                     axes.errorbar(x, estimate.value, yerr=ends, color="black", capsize=3, linewidth=1.2, zorder=4)
         axes.set_xticks(np.arange(len(BAR_METRICS)), [BY_KEY[key].label for key in BAR_METRICS], fontsize=8.5)

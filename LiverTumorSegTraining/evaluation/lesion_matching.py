@@ -136,7 +136,7 @@ def match_lesions(
         overlap,
         lits=detect_lits(overlap, reference.voxels, prediction.voxels),
         iou_half=_detect_one_to_one(overlap, reference.voxels, prediction.voxels),
-        any_overlap=Detection(touches.any(axis=1), touches.any(axis=0)),
+        any_overlap=Detection(np.any(touches, axis=1), np.any(touches, axis=0)),
     )
 
 
@@ -186,7 +186,7 @@ def _detect_one_to_one(
     """Found means IoU above one half with a single prediction; such a pair is unique without any assignment."""
     union = reference_voxels[:, None] + prediction_voxels[None, :] - overlap
     matched = 2 * overlap > union
-    return Detection(matched.any(axis=1), matched.any(axis=0))
+    return Detection(np.any(matched, axis=1), np.any(matched, axis=0))
 
 
 def uncancelled_volume_error(match: Match) -> int:

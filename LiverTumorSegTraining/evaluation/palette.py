@@ -6,7 +6,7 @@ import base64
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 REFERENCE = "#0072B2"
 PREDICTION = "#D55E00"
@@ -25,14 +25,14 @@ AGREEMENT_ON_SCAN = (0.20, 0.80, 0.60)
 
 @contextmanager
 def chart(
-    width_in: float, height_in: float, layout: str | None = "constrained", **options: Any
+    width_in: float, height_in: float, layout: Literal["constrained"] | None = "constrained", **options: Any
 ) -> Iterator[tuple[Any, Any]]:
     """Give a figure and its axes in the house style; the figure is closed afterwards.
 
     Parameters
     ----------
     width_in, height_in : float
-    layout : str or None
+    layout : "constrained" or None
         Of the figure; None, much faster, for a figure that places its own axes.
     options
         Passed to ``Figure.subplots``.
@@ -40,7 +40,7 @@ def chart(
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    style = {
+    style: dict[Any, Any] = {
         "font.family": "sans-serif",
         "font.sans-serif": ["DejaVu Sans"],
         "font.size": 9.0,

@@ -131,8 +131,8 @@ def degrade(
     free = np.argwhere(ndimage.binary_erosion(organ & (lesions == 0), iterations=6))
     if len(free):
         place = free[generator.integers(len(free))]
-        grid = np.indices(labels.shape, sparse=True)
-        distance = sum((axis - middle) ** 2 for axis, middle in zip(grid, place, strict=True))
+        z, y, x = np.ogrid[: labels.shape[0], : labels.shape[1], : labels.shape[2]]
+        distance = (z - place[0]) ** 2 + (y - place[1]) ** 2 + (x - place[2]) ** 2
         belief += 0.8 * np.exp(-distance / (2.0 * 4.0**2))
     belief = np.roll(np.clip(belief, 0.0, 1.0) * organ, 1, axis=2)
     organ = np.roll(organ, 1, axis=2)

@@ -53,7 +53,7 @@ class Scene:
 
     def box(self, lesion: LesionRecord) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
         """Return a lesion's box in this scene's axes."""
-        turned = []
+        turned: list[tuple[int, int]] = []
         for axis, flip in zip(self.order, self.flipped, strict=True):
             start, stop = lesion.box[axis]
             size = self.reference.shape[len(turned)]
@@ -167,7 +167,7 @@ def _best_axes(weights: npt.NDArray[np.float64]) -> list[int]:
 
 
 def _turn(array: npt.NDArray[Any], order: tuple[int, ...], flipped: tuple[bool, ...]) -> npt.NDArray[Any]:
-    return np.flip(array.transpose(order), [axis for axis, flip in enumerate(flipped) if flip])
+    return np.flip(array.transpose(order), tuple(axis for axis, flip in enumerate(flipped) if flip))
 
 
 def _window(grey: npt.NDArray[np.float32]) -> tuple[float, float]:

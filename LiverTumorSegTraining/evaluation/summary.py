@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
+import numpy.typing as npt
 
 from .bootstrap import Estimate, mean_estimate, pooled_estimate
 from .case_scores import CaseScores
@@ -148,7 +150,7 @@ def _summarise_region(cases: list[CaseScores], name: str, lesions: bool) -> Regi
     return RegionSummary(
         per_case={key: mean_estimate(column) for key, column in columns.items()},
         median=medians,
-        pooled={key: pooled_estimate(counts, lambda sums, key=key: overlap_scores(sums)[key]) for key in POOLED},
+        pooled={key: pooled_estimate(counts, partial(_overlap_score, key)) for key in POOLED},
         with_reference={key: mean_estimate([score.values[key] for score in present]) for key in WORST_AT_MISS},
         penalised=sum(score.penalised for score in scores),
         agreement=VolumeAgreement(
@@ -161,3 +163,7 @@ def _summarise_region(cases: list[CaseScores], name: str, lesions: bool) -> Regi
         detection=summarise_detection(cases, name) if lesions else None,
         panoptic=summarise_panoptic(cases, name) if lesions else None,
     )
+
+
+def _overlap_score(key: str, counts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return overlap_scores(counts)[key]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor
 
@@ -35,7 +36,7 @@ class MonaiAugmentation:
             changed = image
             for number, transform in enumerate(self.transforms):
                 seed = (self.seed * 1_000_003 + step * 1009 + place * 31 + number) % 2**32
-                transform.set_random_state(seed=seed)  # type: ignore[attr-defined]
+                transform.set_random_state(seed=seed)
                 changed = transform(changed)
             samples.append(changed.as_tensor() if hasattr(changed, "as_tensor") else changed)
         return images.new_tensor([]) if not samples else _stacked(samples, images)
@@ -48,10 +49,11 @@ def _stacked(samples: list[Tensor], like: Tensor) -> Tensor:
     return batch
 
 
-def _make(name: str) -> Callable[[Tensor], Tensor]:
+def _make(name: str) -> Any:
+    """Return a random transform of MONAI: called with a tensor, seeded by `set_random_state`."""
     from monai import transforms
 
-    makers: dict[str, Callable[[], Callable[[Tensor], Tensor]]] = {
+    makers: dict[str, Callable[[], Any]] = {
         "bias_field": lambda: transforms.RandBiasField(degree=3, coeff_range=(0.0, 0.3), prob=PROBABILITY),
         "gamma": lambda: transforms.RandAdjustContrast(prob=PROBABILITY, gamma=(0.7, 1.5)),
         "gibbs": lambda: transforms.RandGibbsNoise(prob=PROBABILITY, alpha=(0.2, 0.6)),

@@ -56,7 +56,8 @@ class PatchSampler:
         if with_tumor.any():
             self.tumor_weights = self.tumor_weights / self.tumor_weights.sum()
         size = config.sampling.patch_size
-        self.patch_size = size if len(size) == 3 else (1, *size)
+        deep, high, wide = size if len(size) == 3 else (1, *size)
+        self.patch_size = (deep, high, wide)
 
     def batch(self, step: int, part: int = 0, rank: int = 0, world: int = 1) -> Batch:
         """Return a batch.
@@ -146,7 +147,8 @@ class PatchSampler:
         air = AIR_BELOW_HU if self.config.preparation.window_hu else prepared.statistics[0].low
         centre = rng.uniform(0, shape - 1)
         for _ in range(10):
-            if prepared.image[(0, *centre.astype(int))] > air:
+            z, y, x = centre.astype(int)
+            if prepared.image[0, z, y, x] > air:
                 break
             centre = rng.uniform(0, shape - 1)
         return centre

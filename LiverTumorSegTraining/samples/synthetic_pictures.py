@@ -36,7 +36,7 @@ def draw_synthetic_tumors(config: Config, root: Path, run: Path, count: int) -> 
     if not with_liver:
         raise InputError("No case has healthy liver to put tumours into.")
     rng = np.random.default_rng(config.run.seed)
-    pairs = []
+    pairs: list[tuple[np.ndarray, np.ndarray, np.ndarray, str]] = []
     while len(pairs) < count:
         case = with_liver[rng.integers(len(with_liver))]
         centre = case.organ_centres[rng.integers(len(case.organ_centres))]

@@ -103,10 +103,11 @@ def fold_of(config: Config, folds: int, fold: int, run: Path) -> Config:
 
 
 def _write_splits(run: Path, folds: int) -> None:
-    parts = []
+    parts: list[tuple[list[str], list[str]]] = []
     for fold in range(folds):
         cases = read_provenance(run / f"fold_{fold}").get("cases", [])
-        parts.append(tuple([c["case"] for c in cases if c["part"] == part] for part in ("training", "validation")))
+        training, validation = ([c["case"] for c in cases if c["part"] == part] for part in ("training", "validation"))
+        parts.append((training, validation))
     write_splits(run, parts)
 
 
@@ -126,7 +127,7 @@ def summarise(folds: list[dict[str, dict[str, float | None]]], run: Path) -> dic
         }
         means.append({name: None if math.isnan(value) else value for name, value in mean_figures(figures).items()})
     names = list({name: None for fold in means for name in fold})
-    known = {name: [fold[name] for fold in means if fold.get(name) is not None] for name in names}
+    known = {name: [value for fold in means if (value := fold.get(name)) is not None] for name in names}
     summary: dict[str, Any] = {
         "folds": means,
         "mean": {name: statistics.fmean(values) if values else None for name, values in known.items()},
@@ -137,8 +138,8 @@ def summarise(folds: list[dict[str, dict[str, float | None]]], run: Path) -> dic
     with whole_file(run / TABLE) as partial, partial.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(["fold", *names])
-        for number, fold in enumerate(means):
-            writer.writerow([number, *(fold.get(name) for name in names)])
+        for number, mean in enumerate(means):
+            writer.writerow([number, *(mean.get(name) for name in names)])
         for row in ("mean", "sd"):
             writer.writerow([row, *(summary[row][name] for name in names)])
     return summary

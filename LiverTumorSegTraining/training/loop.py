@@ -285,8 +285,11 @@ class Trainer:
                 write_text(self.run / "warm_start.txt", f"{started}\n")
                 self.display.say(f"Warm start from {config.init_from}: {started}")
         freeze(network, config.optimiser.freeze)
-        network = self.processes.synchronise_norms(network).to(self.device)
-        return network.to(memory_format=torch.channels_last_3d) if config.network.dims == 3 else network
+        placed = self.processes.synchronise_norms(network).to(self.device)
+        if config.network.dims == 3:
+            # The stubs of torch know this argument for tensors only.
+            placed.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        return placed
 
     def _new_optimiser(self) -> torch.optim.Optimizer:
         optimiser = self.config.optimiser

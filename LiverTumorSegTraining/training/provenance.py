@@ -43,7 +43,7 @@ def run_provenance(
         "data_set", "split" {"training", "validation": patients}, "cases", "mixed_in", "class_weights",
         "field_of_view", "parent_model", "packages".
     """
-    split = {
+    split: dict[str, Any] = {
         "training": sorted({prepared.case.patient for prepared in data.training}),
         "validation": sorted({prepared.case.patient for prepared in data.validation}),
     }
