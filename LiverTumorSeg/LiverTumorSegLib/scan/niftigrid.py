@@ -19,6 +19,8 @@ from .niftifile import NiftiHeader
 # Below this, two descriptions of a grid are the same one, rounded differently.
 _SAME_GRID_MM = 0.1
 _SAME_SPACING = 1e-3
+# What 32-bit numbers of a header leave of right angles, and of one grid written in two ways.
+_ROUNDING = 1e-5
 _SMALLEST_DETERMINANT = 1e-9
 _COPIED = ("quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z", "srow_x", "srow_y", "srow_z")
 
@@ -41,6 +43,11 @@ def place(image: sitk.Image, path: Path, header: NiftiHeader) -> tuple[Finding, 
         No possible spacing, no usable orientation, or axes sheared by more than 1e-3.
     """
     usable = _usable(path, header)
+    only = _only_orientation(usable, header)
+    if only is not None:
+        direction = nearest_orthonormal(only[:3, :3] / np.abs(header.spacing_mm))
+        _set_grid(image, path, [abs(s) for s in header.spacing_mm], only[:3, 3].tolist(), direction)
+        return usable.findings
     try:
         grid = _grid_of_itk(header, usable)
     except RuntimeError as error:
@@ -92,6 +99,16 @@ def _usable(path: Path, header: NiftiHeader) -> _Orientations:
         # Signs belong to the axes; with a negative length the qform says nothing.
         good["qform"] = None
     return _Orientations(good["sform"], good["qform"], tuple(findings))
+
+
+def _only_orientation(usable: _Orientations, header: NiftiHeader) -> Floats | None:
+    """Return the one orientation that all of a header agrees on; None where ITK's rules have to decide."""
+    forms = [form for form in (usable.sform, usable.qform) if form is not None]
+    spacing = np.abs(header.spacing_mm)
+    for form in forms:
+        if shear_of(form[:3, :3] / spacing) > _ROUNDING or corner_distance_mm(form, forms[0], header.size) > _ROUNDING:
+            return None
+    return forms[0] if forms else None
 
 
 def _grid_of_itk(header: NiftiHeader, usable: _Orientations) -> tuple[Sequence[float], Sequence[float], Floats]:
