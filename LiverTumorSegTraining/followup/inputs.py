@@ -86,9 +86,10 @@ def is_segmentation(path: Path) -> bool:
 def _holds_fractions(path: Path) -> bool:
     """Return whether an image holds numbers between labels: nothing below 0, nothing above the largest label."""
     try:
-        array = sitk.GetArrayViewFromImage(read_case(path).image)
+        image = read_case(path).image
     except LiverTumorSegError:
         return False
+    array = sitk.GetArrayViewFromImage(image)
     return float(array.min()) >= 0 and float(array.max()) <= _MOST_LABELS and bool(np.any(array != np.round(array)))
 
 
