@@ -126,7 +126,7 @@ def _report_names(prediction: Path | None) -> dict[str, int]:
 def _brats_numbering(paths: Iterable[Path]) -> dict[str, int]:
     values: set[int] = set()
     for path in paths:
-        values |= {int(v) for v in np.unique(sitk.GetArrayViewFromImage(read_segmentation(path)[0]))}
+        values |= {int(v) for v in np.unique(sitk.GetArrayFromImage(read_segmentation(path)[0]))}
     if not values:
         return {}
     names = {name: value for value, name in BRATS_LABELS.items()}
