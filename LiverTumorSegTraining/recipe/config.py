@@ -159,8 +159,13 @@ class NetworkConfig(Section):
     dropout: float = Field(0.0, ge=0, lt=1, description="probability that a whole channel is dropped")
     deep_supervision: bool = Field(False, description="a loss at the coarser decoder stages too")
     stem: Literal["full", "half"] = Field("half", description="grid of the trunk: full resolution or half")
-    norm: Literal["instance", "batch"] = Field("instance", description="normalisation layers")
+    norm: Literal["instance", "batch", "none"] = Field(
+        "instance", description="normalisation layers; none: a bias, calibrated on the first samples"
+    )
     decoder_convolutions: int = Field(1, ge=1, description="convolutions of each decoder stage")
+    detail: Literal["branch", "subvoxel"] = Field(
+        "branch", description="beside a half-resolution stem: a thin full-resolution branch, or a sub-voxel head"
+    )
 
     @model_validator(mode="after")
     def _as_many(self) -> NetworkConfig:
@@ -174,7 +179,9 @@ class OptimiserConfig(Section):
 
     kind: Literal["adamw", "sgd"] = Field("adamw", description="AdamW, or SGD with Nesterov momentum 0.99")
     learning_rate: float = Field(1e-3, gt=0, description="highest learning rate")
-    schedule: Literal["cosine", "poly"] = Field("cosine", description="how the rate falls: cosine, or (1 - t)^0.9")
+    schedule: Literal["cosine", "poly", "late"] = Field(
+        "cosine", description="how the rate falls: cosine, (1 - t)^0.9, or not before the last fifth of the run"
+    )
     weight_decay: float = Field(1e-2, ge=0, description="decoupled weight decay (L2 for sgd)")
     warm_up: float = Field(0.05, ge=0, lt=1, description="part of the run in which the rate rises from 0")
     steps: int = Field(10_000, ge=1, description="optimiser steps of the whole run")

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import yaml
 from LiverTumorSegLib.errors import CancelledError, InputError, LiverTumorSegError
@@ -46,8 +47,10 @@ from LiverTumorSegTraining.training.stop_request import StopRequest
 from LiverTumorSegTraining.training.training_data import TrainingData, load_training_data
 from LiverTumorSegTraining.training.validation import Figures, Segmented, figures_in_words, score, validate
 from LiverTumorSegTraining.training.validation_loss import ValidationLoss
-from LiverTumorSegTraining.training.warm_start import freeze, warm_start
+from LiverTumorSegTraining.training.warm_start import freeze, start
 
+CALIBRATION_SAMPLES = 24
+"""A network without normalisation starts with the statistics of so many."""
 BAD_STEPS_IN_A_ROW = 3
 SMALLEST_BFLOAT16_GRID = 2
 
@@ -94,7 +97,7 @@ class Trainer:
         config = self.config = in_agreement(config, Path(root))
         self.sampler = PatchSampler(self.data.training, config, self.data.mixed)
         self.augment = MonaiAugmentation(config.augmentation, config.run.seed)
-        self.network = self._new_network(parent)
+        self.network = self._new_network(parent, resume)
         self.average = WeightAverage(self.network, config.optimiser.ema)
         self.parallel = self.processes.wrap(self.network)
         self.mixed_precision = config.run.amp == "auto" and bfloat16_is_fast(self.device, config)
@@ -275,13 +278,13 @@ class Trainer:
         bad = f", {self.bad_steps} steps skipped because they were not finite" if self.bad_steps else ""
         return f"{why} after step {self.step}, {self.minutes:.1f} minutes{bad}. The run is in {self.run}."
 
-    def _new_network(self, parent: Bundle | None) -> nn.Module:
+    def _new_network(self, parent: Bundle | None, resume: bool) -> nn.Module:
         config = self.config
         torch.manual_seed(config.run.seed)
         network = network_of(config)
-        if parent is not None:
-            started = warm_start(network, parent)
-            if self.processes.first:
+        if not resume:
+            started = start(network, parent, self._calibration_images)
+            if started is not None and self.processes.first:
                 write_text(self.run / "warm_start.txt", f"{started}\n")
                 self.display.say(f"Warm start from {config.init_from}: {started}")
         freeze(network, config.optimiser.freeze)
@@ -290,6 +293,11 @@ class Trainer:
             # The stubs of torch know this argument for tensors only.
             placed.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         return placed
+
+    def _calibration_images(self) -> Tensor:
+        patches = [self.sampler.patch(0, place)[0] for place in range(CALIBRATION_SAMPLES)]
+        images = torch.from_numpy(np.stack(patches))
+        return images[:, :, 0] if self.config.network.dims == 2 else images
 
     def _new_optimiser(self) -> torch.optim.Optimizer:
         optimiser = self.config.optimiser

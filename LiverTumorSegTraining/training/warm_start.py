@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from LiverTumorSegLib.errors import UsageError
 from LiverTumorSegLib.model.bundle import Bundle
 from LiverTumorSegLib.model.network import UNet
 from torch import Tensor, nn
+
+from LiverTumorSegTraining.training.fold import calibrate, folded, is_statistic, with_batch_norm
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,36 @@ def warm_start(network: UNet, bundle: Bundle) -> WarmStart:
     network.load_state_dict(fitting, strict=False)
     loaded = sorted(set(fitting) - set(adapted))
     return WarmStart(tuple(loaded), tuple(sorted(adapted)), tuple(sorted(set(state) - set(fitting))))
+
+
+def start(network: UNet, bundle: Bundle | None, samples: Callable[[], Tensor]) -> WarmStart | None:
+    """Give a new network the weights it starts training with.
+
+    Parameters
+    ----------
+    network : UNet
+        Newly initialised; changed in place.
+    bundle : Bundle or None
+        What it starts from. A network without normalisation takes that of a bundle with it as fixed statistics.
+    samples : callable
+        Returns network input (N, C, ...) for the calibration of a network without normalisation; called when needed.
+
+    Raises
+    ------
+    UsageError
+        If no weight of the bundle fits.
+    """
+    if network.arguments["norm"] != "none" or (bundle is not None and bundle.network.get("norm") == "none"):
+        return None if bundle is None else warm_start(network, bundle)
+    normalised = with_batch_norm(network)
+    normalised.load_state_dict(network.state_dict(), strict=False)
+    started = None if bundle is None else warm_start(normalised, bundle)
+    if started is None or started.left:
+        calibrate(normalised, samples())
+    network.load_state_dict(folded(normalised))
+    if started is None:
+        return None
+    return replace(started, left=tuple(name for name in started.left if not is_statistic(name)))
 
 
 def _differs_in_channels(old: Tensor, wanted: tuple[int, ...]) -> bool:

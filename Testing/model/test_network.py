@@ -2,19 +2,25 @@ import itertools
 
 import pytest
 import torch
-from LiverTumorSegLib.model.network import AttentionGate, SpatialAttention, UNet, to_device
+from LiverTumorSegLib.model.network import AttentionGate, SpatialAttention, UNet, _shuffle, to_device
 from torch import nn
 
 SMALL = {"features": (8, 12, 16), "blocks": (1, 2, 1)}
 OPTIONS = list(
     itertools.product(
-        (2, 3), (True, False), ("none", "gate", "spatial"), ("full", "half"), ("instance", "batch"), (True, False)
+        (2, 3),
+        (True, False),
+        ("none", "gate", "spatial"),
+        (("full", "branch"), ("half", "branch"), ("half", "subvoxel")),
+        ("instance", "batch", "none"),
+        (True, False),
     )
 )
 
 
-@pytest.mark.parametrize(("dims", "residual", "attention", "stem", "norm", "deep"), OPTIONS)
-def test_every_combination_runs_forward_and_backward_on_odd_sizes(dims, residual, attention, stem, norm, deep):
+@pytest.mark.parametrize(("dims", "residual", "attention", "grid", "norm", "deep"), OPTIONS)
+def test_every_combination_runs_forward_and_backward_on_odd_sizes(dims, residual, attention, grid, norm, deep):
+    stem, detail = grid
     network = UNet(
         dims=dims,
         in_channels=2,
@@ -23,6 +29,7 @@ def test_every_combination_runs_forward_and_backward_on_odd_sizes(dims, residual
         attention=attention,
         stem=stem,
         norm=norm,
+        detail=detail,
         deep_supervision=deep,
         dropout=0.1,
         **SMALL,
@@ -43,6 +50,21 @@ def test_every_combination_runs_forward_and_backward_on_odd_sizes(dims, residual
     assert without == []
     network.eval()
     assert isinstance(network(x), torch.Tensor)
+
+
+def test_the_parts_of_a_coarse_voxel_take_their_places():
+    parts = torch.arange(2 * 8.0).reshape(1, 16, 1, 1, 1)
+    fine = _shuffle(parts, classes=2)
+    assert fine.shape == (1, 2, 2, 2, 2)
+    assert torch.equal(fine.flatten(), torch.arange(16.0))
+    flat = torch.rand(2, 12, 5, 7)
+    assert torch.equal(_shuffle(flat, classes=3), nn.functional.pixel_shuffle(flat, 2))
+
+
+def test_a_subvoxel_head_starts_without_a_pattern():
+    network = UNet(detail="subvoxel", **SMALL).eval()
+    logits = network(torch.rand(1, 1, 16, 16, 16))
+    assert torch.equal(logits[..., ::2, ::2, ::2], logits[..., 1::2, 1::2, 1::2])
 
 
 @pytest.mark.parametrize("dims", [2, 3])

@@ -15,9 +15,10 @@ from LiverTumorSegLib.errors import CancelledError, InputError, LiverTumorSegErr
 from LiverTumorSegLib.model.bundle import load_bundle
 
 from LiverTumorSegTraining.export.export_model import export_model, main
-from LiverTumorSegTraining.recipe.config import load_config
+from LiverTumorSegTraining.recipe.config import OptimiserConfig, load_config
 from LiverTumorSegTraining.training.loop import Trainer, bfloat16_is_fast
 from LiverTumorSegTraining.training.run_files import BEST, CHECKPOINT, PREVIOUS, RESOLVED, read_metrics
+from LiverTumorSegTraining.training.schedule import learning_rate
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 
@@ -181,6 +182,12 @@ def test_early_stopping(pairs, tiny, tmp_path, monkeypatch):
     trainer = Trainer(tiny(optimiser__steps=50, **changes), pairs, tmp_path / "run")
     trainer.train()
     assert trainer.step == 3
+
+
+def test_a_late_schedule_falls_in_the_last_fifth_alone():
+    optimiser = OptimiserConfig(schedule="late", learning_rate=1e-3, warm_up=0.1)
+    rates = [learning_rate(optimiser, done) for done in (0.05, 0.1, 0.5, 0.8, 0.9, 1.0)]
+    assert rates == pytest.approx([5e-4, 1e-3, 1e-3, 1e-3, 5e-4, 0])
 
 
 @pytest.mark.parametrize("kind", ["sgd", "adamw"])

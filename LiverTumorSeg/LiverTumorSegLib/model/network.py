@@ -2,7 +2,7 @@
 
 Plain U-Net (Ronneberger et al., MICCAI 2015; Çiçek et al., MICCAI 2016), residual encoder (Zhang et al., IEEE GRSL
 2018), additive attention gates (Oktay et al., MIDL 2018), spatial attention (Woo et al., ECCV 2018), channel-wise
-dropout (Tompson et al., CVPR 2015).
+dropout (Tompson et al., CVPR 2015), sub-voxel head (Shi et al., CVPR 2016).
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from torch.nn import functional as F  # noqa: N812 - the field's own abbreviatio
 from .instance_norm import InstanceNorm3d
 
 Attention = Literal["none", "gate", "spatial"]
-Norm = Literal["instance", "batch"]
+Norm = Literal["instance", "batch", "none"]
 Stem = Literal["full", "half"]
+Detail = Literal["branch", "subvoxel"]
 
 _CONV: dict[int, type[nn.Module]] = {2: nn.Conv2d, 3: nn.Conv3d}
 _DROPOUT: dict[int, type[nn.Module]] = {2: nn.Dropout2d, 3: nn.Dropout3d}
@@ -39,7 +40,7 @@ def _conv(dims: int, inputs: int, outputs: int, kernel: int = 3, stride: int = 1
 
 
 def _norm(dims: int, norm: Norm, features: int) -> nn.Module:
-    return _NORM[norm][dims](features, affine=True)
+    return nn.Identity() if norm == "none" else _NORM[norm][dims](features, affine=True)
 
 
 def _upsample(x: Tensor, like: Tensor) -> Tensor:
@@ -49,12 +50,23 @@ def _upsample(x: Tensor, like: Tensor) -> Tensor:
     return F.interpolate(x, size=size, mode=_INTERPOLATION[len(size)], align_corners=False)
 
 
+def _shuffle(x: Tensor, classes: int) -> Tensor:
+    """Return (N, classes, 2 * spatial) of (N, classes * 2 ** dims, spatial): the channels of a voxel become its parts.
+
+    A channel's number is class, then the part's place (z, y, x), the last fastest.
+    """
+    n, dims, size = x.shape[0], x.ndim - 2, x.shape[2:]
+    x = x.reshape(n, classes, *[2] * dims, *size)
+    order = [axis for place in range(dims) for axis in (2 + dims + place, 2 + place)]
+    return x.permute(0, 1, *order).reshape(n, classes, *[2 * length for length in size])
+
+
 class ConvNormAct(nn.Sequential):
-    """Convolution, normalisation, leaky ReLU."""
+    """Convolution, normalisation (a bias, where there is none), leaky ReLU."""
 
     def __init__(self, dims: int, inputs: int, outputs: int, norm: Norm, kernel: int = 3, stride: int = 1) -> None:
         super().__init__(
-            _conv(dims, inputs, outputs, kernel, stride),
+            _conv(dims, inputs, outputs, kernel, stride, bias=norm == "none"),
             _norm(dims, norm, outputs),
             nn.LeakyReLU(0.01, inplace=True),
         )
@@ -66,13 +78,14 @@ class Block(nn.Module):
     def __init__(self, dims: int, inputs: int, outputs: int, norm: Norm, stride: int, residual: bool) -> None:
         super().__init__()
         self.first = ConvNormAct(dims, inputs, outputs, norm, stride=stride)
-        self.second = nn.Sequential(_conv(dims, outputs, outputs), _norm(dims, norm, outputs))
+        bias = norm == "none"
+        self.second = nn.Sequential(_conv(dims, outputs, outputs, bias=bias), _norm(dims, norm, outputs))
         self.act = nn.LeakyReLU(0.01, inplace=True)
         self.residual = residual
         self.project: nn.Module = nn.Identity()
         if residual and (stride != 1 or inputs != outputs):
             self.project = nn.Sequential(
-                _CONV[dims](inputs, outputs, 1, stride, bias=False), _norm(dims, norm, outputs)
+                _CONV[dims](inputs, outputs, 1, stride, bias=bias), _norm(dims, norm, outputs)
             )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -175,11 +188,15 @@ class UNet(nn.Module):
     deep_supervision : bool
         In training, also return logits of the coarser decoder stages.
     stem : {"full", "half"}
-        "half": a stride-2 stem halves the grid of the trunk, and a thin full-resolution branch brings detail back.
-    norm : {"instance", "batch"}
-        Normalisation.
+        "half": a stride-2 stem halves the grid of the trunk.
+    norm : {"instance", "batch", "none"}
+        Normalisation. Without one, every convolution that it would follow has a bias, and what the network says of a
+        voxel depends on its surroundings alone, not on the size of the tile.
     decoder_convolutions : int
         Convolutions of each decoder stage.
+    detail : {"branch", "subvoxel"}
+        What brings detail back to a half-resolution trunk: a thin full-resolution branch, or a head that tells each
+        of the parts of a coarse voxel its class.
 
     Raises
     ------
@@ -201,6 +218,7 @@ class UNet(nn.Module):
         stem: Stem = "half",
         norm: Norm = "instance",
         decoder_convolutions: int = 1,
+        detail: Detail = "branch",
     ) -> None:
         super().__init__()
         self.arguments: dict[str, Any] = {
@@ -216,20 +234,25 @@ class UNet(nn.Module):
             "stem": stem,
             "norm": norm,
             "decoder_convolutions": decoder_convolutions,
+            "detail": detail,
         }
         _check_arguments(self.arguments)
         self.deep_supervision = deep_supervision
         self.total_stride = 2 ** (len(features) - 1 + (stem == "half"))
 
-        if stem == "half":
-            self.stem: nn.Module = ConvNormAct(dims, in_channels, features[0], norm, kernel=4, stride=2)
-            self.detail: nn.Module | None = ConvNormAct(dims, in_channels, DETAIL_FEATURES, norm)
+        half = stem == "half"
+        self.stem = ConvNormAct(dims, in_channels, features[0], norm, *((4, 2) if half else (3, 1)))
+        self.detail: nn.Module | None = None
+        self.subvoxel: nn.Module | None = None
+        head_features, head_classes = features[0], classes
+        if half and detail == "branch":
+            self.detail = ConvNormAct(dims, in_channels, DETAIL_FEATURES, norm)
             self.fuse = ConvNormAct(dims, 2 * DETAIL_FEATURES, DETAIL_FEATURES, norm)
             self.reduce = _CONV[dims](features[0], DETAIL_FEATURES, 1, bias=False)
             head_features = DETAIL_FEATURES
-        else:
-            self.stem, self.detail = ConvNormAct(dims, in_channels, features[0], norm), None
-            head_features = features[0]
+        elif half:
+            self.subvoxel = ConvNormAct(dims, features[0], features[0], norm)
+            head_classes = classes * 2**dims
 
         self.encoder = nn.ModuleList()
         for stage, (width, depth) in enumerate(zip(features, blocks, strict=True)):
@@ -245,12 +268,16 @@ class UNet(nn.Module):
             DecoderStage(dims, coarse, fine, norm, attention, decoder_convolutions)
             for coarse, fine in zip(reversed(features[1:]), reversed(features[:-1]), strict=True)
         )
-        self.head = _conv(dims, head_features, classes, kernel=1, bias=True)
-        coarse_features = list(reversed(features[:-1] if stem == "half" else features[1:-1]))
+        self.head = _conv(dims, head_features, head_classes, kernel=1, bias=True)
+        coarse_features = list(reversed(features[:-1] if half else features[1:-1]))
         self.coarse_heads = nn.ModuleList(
             _conv(dims, width, classes, kernel=1, bias=True) for width in (coarse_features if deep_supervision else [])
         )
         self.apply(_initialise)
+        if self.subvoxel is not None:
+            # All parts of a coarse voxel start alike, so that no pattern is there to be unlearnt.
+            weight = self.head.get_parameter("weight")
+            weight.data = weight.data[:: 2**dims].repeat_interleave(2**dims, 0)
 
     def forward(self, x: Tensor) -> Tensor | list[Tensor]:
         """Return logits.
@@ -285,8 +312,12 @@ class UNet(nn.Module):
         if self.detail is not None:
             detail = self.detail(x)
             y = self.fuse(torch.cat([_upsample(self.reduce(y), detail), detail], 1))
+        if self.subvoxel is None:
+            logits = self.head(y)
+        else:
+            logits = _shuffle(self.head(self.subvoxel(y)), self.arguments["classes"])
         inside = (..., *(slice(0, length) for length in size))
-        logits = self.head(y)[inside]
+        logits = logits[inside]
         if not (self.training and self.deep_supervision):
             return logits
         return [logits, *reversed([head(y) for head, y in zip(self.coarse_heads, coarse, strict=False)])]
@@ -297,7 +328,8 @@ def _check_arguments(arguments: dict[str, Any]) -> None:
         "dims": (2, 3),
         "attention": ("none", "gate", "spatial"),
         "stem": ("full", "half"),
-        "norm": ("instance", "batch"),
+        "norm": ("instance", "batch", "none"),
+        "detail": ("branch", "subvoxel"),
     }
     for name, values in allowed.items():
         if arguments[name] not in values:
