@@ -5,14 +5,8 @@ import pytest
 import torch
 from LiverTumorSegLib.errors import CancelledError
 from LiverTumorSegLib.model.network import UNet
-from LiverTumorSegLib.model.tiles import (
-    NonFiniteOutputError,
-    TilePlan,
-    blending_weights,
-    flip_sets,
-    predict_probabilities,
-    tile_starts,
-)
+from LiverTumorSegLib.model.tile_plan import TilePlan, blending_weights, flip_sets, tile_starts
+from LiverTumorSegLib.model.tiles import NonFiniteOutputError, predict_probabilities
 
 CPU = torch.device("cpu")
 

@@ -1,13 +1,11 @@
-"""One network over an array of any size: overlapping tiles, Gaussian blending, probabilities as uint8.
+"""One network over an array of any size: tiles, put together again, probabilities as uint8.
 
 Probabilities, not logits, are accumulated, so that a flipped or second network can be averaged in the same buffer.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -15,51 +13,16 @@ from torch import Tensor
 
 from ..errors import CancelledError, LiverTumorSegError
 from .network import UNet
+from .tile_plan import TilePlan
 
 Progress = Callable[[float, str], None]
 Cancelled = Callable[[], bool]
-
-
-@dataclass(frozen=True)
-class TilePlan:
-    """How an array is cut.
-
-    Attributes
-    ----------
-    patch_size : tuple of int
-        z, y, x (y, x for a 2D network): the size the network was trained at; a smaller array is one tile.
-    overlap : float
-        Part of a tile shared with its neighbour, 0 to below 1.
-    flips : tuple of tuple of int
-        Sets of axes (0 z, 1 y, 2 x) flipped before and after the network; the results are averaged. `((),)`: none.
-    """
-
-    patch_size: tuple[int, ...]
-    overlap: float = 0.25
-    flips: tuple[tuple[int, ...], ...] = ((),)
 
 
 class NonFiniteOutputError(LiverTumorSegError):
     """The network's output holds NaN or infinity: nothing of it can be used."""
 
     exit_code = 4
-
-
-def tile_starts(length: int, tile: int, overlap: float) -> list[int]:
-    """Return evenly spread starts of tiles that cover `length`; one at 0 when the tile is as long."""
-    if length <= tile:
-        return [0]
-    count = int(np.ceil((length - tile) / max(tile * (1 - overlap), 1))) + 1
-    return [int(v) for v in np.round(np.linspace(0, length - tile, count))]
-
-
-def blending_weights(tile: tuple[int, ...]) -> Tensor:
-    """Return Gaussian weights of a tile, highest 1 in the middle, never below 0.01 (after Isensee et al., 2021)."""
-    axes = [torch.exp(-0.5 * ((torch.arange(n) - (n - 1) / 2) / (n / 6)) ** 2) for n in tile]
-    weights = axes[0]
-    for axis in axes[1:]:
-        weights = weights[..., None] * axis
-    return weights.clamp(min=0.01)
 
 
 def predict_probabilities(
@@ -149,22 +112,23 @@ def blend(
         float32 (values, z, y, x) on `accumulator`.
     """
     spatial = array.shape[1:]
-    # A 2D network sees one axial slice at a time.
-    largest = plan.patch_size if len(plan.patch_size) == 3 else (1, *plan.patch_size)
-    tile = tuple(min(t, n) for t, n in zip(largest, spatial, strict=True))
     source = torch.from_numpy(np.ascontiguousarray(array, np.float32))
-    total = torch.zeros((values, *spatial), device=accumulator)
-    weight_sum = torch.zeros(spatial, device=accumulator)
-    weights = blending_weights(tile).to(accumulator)
-    places = list(itertools.product(*[tile_starts(n, t, plan.overlap) for n, t in zip(spatial, tile, strict=True)]))
-    for number, start in enumerate(places, 1):
+    windows = plan.windows(spatial)
+    total, weight_sum = torch.zeros(0), torch.zeros(0)
+    if len(windows) > 1:
+        total = torch.zeros((values, *spatial), device=accumulator)
+        weight_sum = torch.zeros(spatial, device=accumulator)
+    for number, window in enumerate(windows, 1):
         if cancelled is not None and cancelled():
             raise CancelledError("Cancelled; nothing was written.")
         if progress is not None:
-            progress((number - 1) / len(places), f"tile {number} of {len(places)}")
-        window = tuple(slice(s, s + t) for s, t in zip(start, tile, strict=True))
+            progress((number - 1) / len(windows), f"tile {number} of {len(windows)}")
         every_channel = (slice(None), *window)
-        total[every_channel] += compute(source[every_channel]).to(accumulator) * weights
+        computed = compute(source[every_channel]).to(accumulator)
+        if len(windows) == 1:
+            return computed
+        weights = plan.weights(window, spatial).to(accumulator)
+        total[every_channel] += computed * weights
         weight_sum[window] += weights
     return total / weight_sum
 
@@ -181,7 +145,7 @@ def _tile_probability(
         blank[0] = 1
         return blank
     tile = tile.to(device)
-    total = torch.zeros((classes, *tile.shape[1:]), device=device)
+    total: Tensor | None = None
     for axes in flips:
         dims = [1 + axis for axis in axes]
         x = torch.flip(tile, dims)
@@ -191,8 +155,11 @@ def _tile_probability(
                 logits = network(x)
             probability = logits.float().softmax(1)
             probability = probability.transpose(0, 1) if two_dimensional else probability[0]
-            total += torch.flip(probability, dims)
-    return total / (len(flips) * len(networks))
+            probability = torch.flip(probability, dims) if dims else probability
+            total = probability if total is None else total + probability
+    assert total is not None  # there is at least one flip and one network
+    count = len(flips) * len(networks)
+    return total if count == 1 else total / count
 
 
 def autocast(device: torch.device) -> torch.autocast:
@@ -205,9 +172,3 @@ def autocast(device: torch.device) -> torch.autocast:
 def cpu_has_bfloat16() -> bool:
     """Return whether the CPU multiplies bfloat16 in hardware; emulated it is unusably slow."""
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-
-
-def flip_sets(count: int) -> Iterator[tuple[int, ...]]:
-    """Yield the first `count` of the 8 flips of a volume, the identity first."""
-    sets = [axes for size in range(4) for axes in itertools.combinations(range(3), size)]
-    yield from sets[:count]

@@ -20,17 +20,20 @@ from ..model.bundle import Bundle
 from ..model.devices import Rung, choose_device, climb
 from ..model.network import UNet, to_device
 from ..model.normalisation import normalise
-from ..model.tiles import Cancelled, Progress, TilePlan, flip_sets, predict_probabilities
+from ..model.tile_plan import TilePlan, plan_tiles
+from ..model.tiles import Cancelled, Progress, predict_probabilities
 from ..scan.checks import check_image
 from ..scan.padding import replace_missing
+from .agreement import join
 from .enhancement import doubt_enhancement
 from .lesions import Lesion, measure_lesions
-from .localise import Location, body_box, joined_liver, judge
+from .localise import Location, body_box, judge
 from .maps import attention, uncertainty
 from .plausibility import judge_liver, outside_skulls
 from .postprocess import Postprocessing, liver_and_tumor, most_probable, with_further_classes
 from .preprocess import network_grid, resample
 from .result import Result
+from .tumor_plausibility import doubt_tumor
 
 QUALITIES: dict[str, tuple[float, int]] = {"quick": (0.125, 1), "standard": (0.25, 4), "best": (0.25, 8)}
 """Overlap of the tiles and number of flips that are averaged, the scan as it is among them."""
@@ -38,11 +41,12 @@ QUALITIES: dict[str, tuple[float, int]] = {"quick": (0.125, 1), "standard": (0.2
 
 @dataclass
 class _Run:
-    """What one call of `segment` collects on its way."""
+    """What one call of `segment` collects on its way; `doubts` are of the organ, void when there is none."""
 
     progress: Progress
     cancelled: Cancelled
     findings: list[Finding] = field(default_factory=list)
+    doubts: list[Finding] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     device: str = "none"
     maps: dict[str, sitk.Image] = field(default_factory=dict)
@@ -149,18 +153,18 @@ class Segmenter:
         if self.device_note:
             run.findings.append(Finding("device", "warning", self.device_note))
         native = Grid.of(channels[0])
-        location, doubts = self._localise(channels[0], run)
+        location, run.doubts = self._localise(channels[0], run)
         if self.localiser is not None and location is None:
             values, probability = None, None
         else:
             values, probability = self._fine(channels, native, location, run)
             if location is not None:
                 shown, more = judge_liver(*values, channels[0], location, keep=force)
-                # What the localiser said of something that is no liver is void.
-                doubts = [*doubts, *more] if shown else more
+                # What was said of something that is no liver is void.
+                run.doubts = [*run.doubts, *more] if shown else more
                 if not shown:
                     values, probability, run.maps = None, None, {}
-        run.findings.extend(doubts)
+        run.findings.extend(run.doubts)
         run.tell(0.92, "Measuring lesions")
         with run.stage("measure"):
             labelmap = _paste(values, native)
@@ -168,6 +172,8 @@ class Segmenter:
             tumor, liver = (value_of(label.name, self.bundles[0].labels) for label in (TUMOR, LIVER))
             if tumor is not None and values is not None:
                 lesions = measure_lesions(labelmap, channels[0], probability, tumor, liver or NO_LABEL)
+                if self.bundles[0].task == "liver-tumor":
+                    run.findings.extend(doubt_tumor(values[0], native.spacing_mm[::-1]))
                 if liver is not None and self.bundles[0].intensity.window_hu is not None:
                     run.findings.extend(doubt_enhancement(*values, channels[0]))
         run.seconds["total"] = time.perf_counter() - started
@@ -223,7 +229,7 @@ class Segmenter:
             start = np.array([side.start or 0 for side in reversed(box)])
             grid = grid.crop(start, start + values.shape[::-1])
             array = normalise(values, bundle.intensity)[None]
-            plan = TilePlan(bundle.patch_size, 0.25)
+            plan = self._plan(bundle, array)
             probability = self._predict(bundle, array, plan, run, 0.02, 0.25, "Looking for the liver")[0]
             return judge(outside_skulls(probability, values, grid), grid)
 
@@ -249,15 +255,7 @@ class Segmenter:
             if self.bundles[0].task != "liver-tumor":
                 return (most_probable(mean), start), None
             if location is not None:
-                reach = sitk.GetArrayFromImage(
-                    resample(location.grid.image(location.reach), part, nearest=True, outside=0)
-                )
-                mean *= reach[None]
-                if not location.cut:
-                    coarse = sitk.GetArrayFromImage(
-                        resample(location.grid.image(location.probability), part, outside=0)
-                    )
-                    mean[LIVER.value - 1] = joined_liver(mean[LIVER.value - 1], mean[TUMOR.value - 1], coarse)
+                run.doubts.extend(join(mean, location, part))
             values = liver_and_tumor(
                 mean[LIVER.value - 1],
                 mean[TUMOR.value - 1],
@@ -277,8 +275,7 @@ class Segmenter:
             array = np.stack(
                 [normalise(sitk.GetArrayFromImage(resample(channel, grid)), bundle.intensity) for channel in channels]
             )
-        overlap, flips = QUALITIES[self.quality]
-        plan = TilePlan(bundle.patch_size, overlap, tuple(flip_sets(flips)))
+        plan = self._plan(bundle, array, *QUALITIES[self.quality])
         with run.stage("network"):
             probabilities = self._predict(bundle, array, plan, run, low, high, "Segmenting liver and tumour")
         if self.maps and "attention" not in run.maps and bundle.network["attention"] != "none":
@@ -288,6 +285,10 @@ class Segmenter:
                 )
         with run.stage("back to native"):
             return np.stack([sitk.GetArrayFromImage(resample(grid.image(p), part, outside=0)) for p in probabilities])
+
+    def _plan(self, bundle: Bundle, array: np.ndarray, overlap: float = 0.25, flips: int = 1) -> TilePlan:
+        network = self._network(bundle, self.device)
+        return plan_tiles(network, bundle.patch_size, array.shape[1:], overlap, flips)
 
     def _predict(
         self, bundle: Bundle, array: np.ndarray, plan: TilePlan, run: _Run, low: float, high: float, words: str

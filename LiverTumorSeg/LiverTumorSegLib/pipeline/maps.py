@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from ..model.network import AttentionGate, SpatialAttention, UNet
-from ..model.tiles import Cancelled, TilePlan, autocast, blend
+from ..model.tile_plan import TilePlan
+from ..model.tiles import Cancelled, autocast, blend
 
 
 def uncertainty(probabilities: np.ndarray) -> np.ndarray:
