@@ -60,6 +60,8 @@ class PreparedCase:
         For each lesion (each class, if the task is not the liver) some of its voxels, (n, 3) as z, y, x.
     organ_centres : ndarray
         Some voxels of the liver (of any class, if the task is not the liver), (n, 3).
+    slice_mm : float
+        Distance of the scan's own slices.
     sha256 : tuple of str
         Of the files: images, then the label.
     """
@@ -71,6 +73,7 @@ class PreparedCase:
     statistics: tuple[ChannelStatistics, ...]
     lesion_centres: tuple[np.ndarray, ...]
     organ_centres: np.ndarray
+    slice_mm: float
     sha256: tuple[str, ...] = ()
 
     def intensities(self, config: Config) -> list[Intensity]:
@@ -165,8 +168,18 @@ def _prepared(case: Case, arrays: Arrays, files: tuple[str, ...]) -> PreparedCas
         tuple(ChannelStatistics(*(float(v) for v in row)) for row in arrays.small["statistics"]),
         tuple(lesions),
         arrays.small["organ_voxels"],
+        _slice_mm(case.images[0]),
         files,
     )
+
+
+def _slice_mm(path: Path) -> float:
+    """Return the spacing of an image file along its axis nearest to the patient's z."""
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    direction = np.reshape(reader.GetDirection(), (reader.GetDimension(),) * 2)[:3, :3]
+    return float(reader.GetSpacing()[int(np.argmax(np.abs(direction[2])))])
 
 
 def _arrays(case: Case, config: Config) -> Arrays:

@@ -100,7 +100,7 @@ class PatchSampler:
     ) -> tuple[np.ndarray, np.ndarray]:
         synthetic, spacing_zyx = self.config.synthetic, np.asarray(prepared.spacing_mm[::-1])
         if not at_tumor and rng.random() < synthetic.probability and (label == LIVER.value).sum() > 500:
-            image, label = add_tumors(image, label, spacing_zyx, rng)
+            image, label = add_tumors(image, label, spacing_zyx, rng, prepared.slice_mm)
             if self.config.task == "localiser":
                 label[label == TUMOR.value] = LIVER.value
         if rng.random() < synthetic.distractor_probability:

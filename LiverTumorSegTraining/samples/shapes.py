@@ -7,6 +7,9 @@ import math
 import numpy as np
 from scipy import ndimage
 
+THIN_SLICE_VOXELS = 1.5
+"""Thinner slices blur nothing that this grid could show."""
+
 
 def signed_distance_mm(
     shape: tuple[int, ...], centre: np.ndarray, radius_mm: float, irregularity: float, spacing_mm: np.ndarray,
@@ -74,12 +77,33 @@ def smooth_noise(shape: tuple[int, ...], sigma_voxels: np.ndarray, rng: np.rando
 
 
 def blend(
-    image: np.ndarray, allowed: np.ndarray, distance_mm: np.ndarray, level: np.ndarray | float, edge_mm: float
-) -> None:
-    """Blend a level (HU) into the image where the distance is negative and `allowed`; the scan's own noise stays."""
+    image: np.ndarray, allowed: np.ndarray, distance_mm: np.ndarray, level: np.ndarray | float, edge_mm: float,
+    slice_voxels: float = 1.0,
+) -> None:  # fmt: skip
+    """Blend a level (HU) into the image where the distance is negative and `allowed`; the scan's own noise stays.
+
+    Parameters
+    ----------
+    image : ndarray
+        [z, y, x]; changed in place.
+    allowed : ndarray of bool
+        Where it may change.
+    distance_mm : ndarray
+        Signed, negative inside.
+    level : ndarray or float
+        HU of what is drawn.
+    edge_mm : float
+        Width of its edge.
+    slice_voxels : float
+        Thickness of the scan's slices in voxels: a slice averages what it cuts, so that small things fade and edges
+        across the slices blur.
+    """
     weight = np.where(allowed, 1 / (1 + np.exp(np.clip(distance_mm / edge_mm * 2, -30, 30))), 0.0)
     noise = image - ndimage.gaussian_filter(image, 1.2)
-    image += (weight * (level + noise * 0.9 - image)).astype(image.dtype)
+    change = weight * (level + noise * 0.9 - image)
+    if slice_voxels > THIN_SLICE_VOXELS:
+        change = np.where(allowed, ndimage.uniform_filter1d(change, round(slice_voxels), axis=0), 0.0)
+    image += change.astype(image.dtype)
 
 
 def surface(organ: np.ndarray, label: np.ndarray, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -96,3 +120,46 @@ def box_around(shape: tuple[int, ...], centre: np.ndarray, reach: np.ndarray) ->
     return tuple(
         slice(max(int(c - r), 0), min(math.ceil(c + r) + 1, n)) for c, r, n in zip(centre, reach, shape, strict=True)
     )
+
+
+def fill_ball(
+    image: np.ndarray, origin: np.ndarray, allowed: np.ndarray, radius_mm: float, level_hu: float,
+    texture_hu: float, spacing_mm: np.ndarray, rng: np.random.Generator, elongation: float = 0.25,
+    edge_mm: float | None = None, wall_hu: float = 0.0,
+    wall_mm: float = 2.0,
+) -> np.ndarray:  # fmt: skip
+    """Fill an ellipsoid around a voxel of `origin` wherever `allowed`, and return the mask of what was filled.
+
+    Parameters
+    ----------
+    image : ndarray
+        [z, y, x], HU; changed in place.
+    origin, allowed : ndarray of bool
+        Where its centre may lie, and what it may cover.
+    radius_mm, elongation : float
+        Of the ellipsoid, as in `signed_distance_mm`.
+    level_hu, texture_hu : float
+        Its density and how far that varies.
+    spacing_mm : ndarray
+        z, y, x.
+    rng : Generator
+        Source of randomness.
+    edge_mm : float, optional
+        Width of its edge; that of a sharp border when None.
+    wall_hu, wall_mm : float
+        What its wall is denser, and how thick that is.
+    """
+    filled = np.zeros(image.shape, bool)
+    positions = np.flatnonzero(origin)
+    if positions.size < 50:
+        return filled
+    centre = np.array(np.unravel_index(positions[rng.integers(positions.size)], image.shape))
+    box = box_around(image.shape, centre, (radius_mm * (1.5 + elongation) + 3) / spacing_mm)
+    centre = centre - [part.start for part in box]
+    distance = signed_distance_mm(image[box].shape, centre, radius_mm, 0.2, spacing_mm, rng, elongation)
+    level = level_hu + smooth_noise(image[box].shape, 3.0 / spacing_mm, rng) * texture_hu
+    if wall_hu:
+        level = level + wall_hu * np.exp(-(((distance + wall_mm / 2) / (wall_mm / 2)) ** 2))
+    blend(image[box], allowed[box], distance, level, edge_mm or float(rng.uniform(0.3, 0.9)))
+    filled[box] = (distance < 0) & allowed[box]
+    return filled

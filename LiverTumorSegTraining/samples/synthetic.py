@@ -20,13 +20,18 @@ from LiverTumorSegTraining.samples.shapes import blend, box_around, signed_dista
 
 ENHANCED_LIVER_HU = 88.0
 """Parenchyma above this is in the portal or delayed phase; below it, arterial, without contrast, or fatty."""
+KINDS = {"dark": 0.52, "faint": 0.12, "bright": 0.08, "ring": 0.1, "capsule": 0.08, "target": 0.1}
+KINDS_WEAKLY_ENHANCED = {"dark": 0.36, "faint": 0.12, "bright": 0.34, "ring": 0.08, "capsule": 0.02, "target": 0.08}
+"""Share of each kind of tumour: by its density against the liver, and what its rim and core do."""
 VESSEL_CONTRAST_HU = 28.0
 VESSEL_SPARING_RADIUS_MM = 8.0
 """Smaller tumours grow beside a vessel; larger ones displace it."""
-AT_SURFACE, SMALLEST_AT_SURFACE_MM = 0.45, 6.0
+AT_SURFACE, SMALLEST_AT_SURFACE_MM = 0.45, 3.0
 """Part of the tumours from this radius on that lie at the surface and may bulge into the fat beyond it."""
 FAT_HU = (-150.0, -20.0)
 BULGE_VOXELS = 4
+MANY_SMALL, LARGEST_SMALL_MM = 0.2, 6.5
+"""Part of the livers that receive many tumours up to this radius."""
 CALCIFIED, SMALLEST_CALCIFIED_MM = 0.08, 6.0
 """Part of the tumours from this radius on that hold calcium, as mucinous metastases and treated ones do."""
 CALCIUM_HU = (130.0, 500.0)
@@ -62,25 +67,18 @@ def random_appearance(rng: np.random.Generator, liver_hu: float = 110.0, largest
     """
     radius = float(np.clip(3.2 * math.exp(rng.exponential(0.85)), 2.0, largest_mm))
     enhanced = liver_hu > ENHANCED_LIVER_HU
-    kind = rng.choice(["dark", "bright", "ring"], p=[0.8, 0.08, 0.12] if enhanced else [0.62, 0.28, 0.1])
-    # Below about 10 HU there is nothing to see. Metastases in an enhanced liver are as dense as muscle.
-    if kind == "dark":
-        contrast = -float(rng.uniform(25 if enhanced else 12, np.clip(liver_hu - 22, 28, 85)))
-    elif kind == "bright":
-        contrast = float(rng.uniform(12, 60))
-    else:
-        contrast = -float(rng.uniform(0, 18))
-    has_rim = kind == "ring" or rng.random() < 0.3
-    darker_rim = kind != "ring" and rng.random() < 0.35
-    has_core = radius > 7 and rng.random() < 0.4
+    kinds = KINDS if enhanced else KINDS_WEAKLY_ENHANCED
+    kind = str(rng.choice(list(kinds), p=list(kinds.values())))
+    contrast, rim, core = _contrast_of(kind, liver_hu, enhanced, rng)
+    has_core = radius > 7 and rng.random() < (0.9 if kind == "target" else 0.4)
     return TumorAppearance(
         radius_mm=radius,
         contrast_hu=contrast,
         edge_mm=float(rng.uniform(0.4, 2.5)),
         irregularity=float(rng.uniform(0.05, 0.45)),
         texture_hu=float(rng.uniform(2, 14)),
-        rim_hu=float((-1 if darker_rim else 1) * rng.uniform(12, 40)) if has_rim else 0.0,
-        core_hu=-float(rng.uniform(15, 50)) if has_core else 0.0,
+        rim_hu=rim,
+        core_hu=core if has_core else 0.0,
         mass_effect=float(rng.uniform(0, 0.6)) if radius > 5 else 0.0,
         calcium_hu=float(rng.uniform(*CALCIUM_HU))
         if radius > SMALLEST_CALCIFIED_MM and rng.random() < CALCIFIED
@@ -88,10 +86,39 @@ def random_appearance(rng: np.random.Generator, liver_hu: float = 110.0, largest
     )
 
 
+def _contrast_of(kind: str, liver_hu: float, enhanced: bool, rng: np.random.Generator) -> tuple[float, float, float]:
+    """Return the HU of body, rim and core of a kind of tumour, relative to the liver and to the body."""
+    rim, core = 0.0, -float(rng.uniform(15, 50))
+    if kind == "dark":
+        # Metastases in an enhanced liver are as dense as muscle.
+        contrast = -float(rng.uniform(25 if enhanced else 12, np.clip(liver_hu - 22, 28, 85)))
+        if rng.random() < 0.3:
+            rim = float(rng.choice([-1, 1], p=[0.35, 0.65]) * rng.uniform(12, 40))
+    elif kind == "faint":
+        # Below about 8 HU there is nothing to see.
+        contrast = -float(rng.uniform(10, 24) if enhanced else rng.uniform(8, 16))
+    elif kind == "bright":
+        contrast = float(rng.uniform(12, 45) if enhanced else rng.uniform(15, 75))
+        if rng.random() < 0.3:
+            rim = float(rng.uniform(8, 30))
+    elif kind == "ring":
+        contrast, rim = -float(rng.uniform(0, 15)), float(rng.uniform(14, 45))
+    elif kind == "capsule":
+        contrast, rim = -float(rng.uniform(8, 28)), float(rng.uniform(12, 35))
+    else:
+        contrast, rim = -float(rng.uniform(8, 25)), -float(rng.uniform(8, 25))
+        core = float(rng.choice([-1, 1], p=[0.7, 0.3]) * rng.uniform(12, 40))
+    return contrast, rim, core
+
+
 def add_tumors(
-    image: np.ndarray, label: np.ndarray, spacing_mm: np.ndarray, rng: np.random.Generator
+    image: np.ndarray,
+    label: np.ndarray,
+    spacing_mm: np.ndarray,
+    rng: np.random.Generator,
+    slice_mm: float = 1.0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return copies of image and label with one to six new tumours in healthy liver.
+    """Return copies of image and label with new tumours in healthy liver: one to six, or a dozen small ones.
 
     Parameters
     ----------
@@ -103,6 +130,8 @@ def add_tumors(
         z, y, x.
     rng : Generator
         Source of randomness.
+    slice_mm : float
+        Thickness of the scan's own slices, along z.
     """
     image, label = image.copy(), label.copy()
     liver = label == LIVER.value
@@ -114,8 +143,13 @@ def add_tumors(
     start = liver & (np.abs(smooth - liver_hu) < VESSEL_CONTRAST_HU)
     start &= ~ndimage.binary_dilation(label == TUMOR.value, iterations=2)
     vessels = liver & (smooth > liver_hu + VESSEL_CONTRAST_HU)
-    count = int(rng.choice([1, 2, 3, 4, 6], p=[0.35, 0.25, 0.2, 0.1, 0.1]))
-    first = random_appearance(rng, liver_hu)
+    at_surface, _ = surface(start, label, image)
+    # A tumour displaces the fat beside it, not the wall of the body or an organ.
+    fat = (label == 0) & (image > FAT_HU[0]) & (image < FAT_HU[1])
+    bulge = fat & ndimage.binary_dilation(liver, iterations=BULGE_VOXELS)
+    many = rng.random() < MANY_SMALL
+    count = int(rng.integers(5, 13) if many else rng.choice([1, 2, 3, 4, 6], p=[0.35, 0.25, 0.2, 0.1, 0.1]))
+    first = random_appearance(rng, liver_hu, largest_mm=LARGEST_SMALL_MM if many else 40.0)
     for index in range(count):
         positions = np.flatnonzero(start)
         if positions.size < 30:
@@ -126,15 +160,12 @@ def add_tumors(
         if look.radius_mm < VESSEL_SPARING_RADIUS_MM:
             ground &= ~vessels
         if look.radius_mm > SMALLEST_AT_SURFACE_MM and rng.random() < AT_SURFACE:
-            at_surface, _ = surface(start, label, image)
-            if at_surface.any():
-                # It displaces the fat beside it, not the wall of the body or an organ.
-                fat = (label == 0) & (image > FAT_HU[0]) & (image < FAT_HU[1])
-                positions = np.flatnonzero(at_surface)
-                ground |= fat & ndimage.binary_dilation(ground, iterations=BULGE_VOXELS)
+            free = np.flatnonzero(at_surface & start)
+            if free.size:
+                positions, ground = free, ground | (bulge & (label == 0))
         centre = np.array(np.unravel_index(positions[rng.integers(positions.size)], label.shape))
         box = box_around(label.shape, centre, (look.radius_mm * 1.9 + 4) / spacing_mm)
-        _grow(image[box], label[box], ground[box], centre - [s.start for s in box], look, spacing_mm, rng)
+        _grow(image[box], label[box], ground[box], centre - [s.start for s in box], look, spacing_mm, rng, slice_mm)
         start &= label == LIVER.value
     return image, label
 
@@ -155,7 +186,7 @@ def _related(first: TumorAppearance, liver_hu: float, rng: np.random.Generator) 
 
 def _grow(
     image: np.ndarray, label: np.ndarray, ground: np.ndarray, centre: np.ndarray, look: TumorAppearance,
-    spacing_mm: np.ndarray, rng: np.random.Generator,
+    spacing_mm: np.ndarray, rng: np.random.Generator, slice_mm: float,
 ) -> None:  # fmt: skip
     """Draw one tumour into views of image and label, wherever `ground` lets it grow."""
     distance = signed_distance_mm(image.shape, centre, look.radius_mm, look.irregularity, spacing_mm, rng)
@@ -178,7 +209,7 @@ def _grow(
     if look.calcium_hu:
         clumps = smooth_noise(image.shape, 0.25 * look.radius_mm / spacing_mm, rng) - float(rng.uniform(1.2, 2.0))
         level += look.calcium_hu / (1 + np.exp(np.clip(-6 * clumps, -30, 30)))
-    blend(image, ground, distance, level, look.edge_mm)
+    blend(image, ground, distance, level, look.edge_mm, slice_mm / float(spacing_mm[0]))
     label[inside] = TUMOR.value
 
 

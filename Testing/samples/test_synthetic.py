@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from LiverTumorSegTraining.samples.distractors import add_distractors
+from LiverTumorSegTraining.samples.distractors import SHARES, add_distractors
+from LiverTumorSegTraining.samples.surroundings import gallbladder
 from LiverTumorSegTraining.samples.synthetic import _pushed_outward, add_tumors, random_appearance
 from LiverTumorSegTraining.training.cli import main
 
@@ -41,7 +42,7 @@ def test_tumors_grow_in_the_liver_and_change_it(liver):
     assert len(contrast) >= 36
     assert np.mean(np.array(contrast) < 0) > 0.6
     assert np.abs(contrast).max() > 20
-    assert 1 <= bulging <= 25
+    assert 1 <= bulging <= 34
 
 
 def test_the_same_seed_makes_the_same_tumor(liver):
@@ -62,6 +63,17 @@ def test_contrast_follows_the_phase():
         return np.mean([random_appearance(np.random.default_rng(seed), liver_hu).contrast_hu for seed in range(500)])
 
     assert mean_contrast(120) < mean_contrast(60) - 10
+    bright = np.mean([random_appearance(np.random.default_rng(seed), 60.0).contrast_hu > 10 for seed in range(500)])
+    assert 0.25 < bright < 0.45, "hyperdense tumours of the arterial phase"
+
+
+def test_thick_slices_average_what_they_cut(liver):
+    image, label = np.full((48, 48, 48), 110.0, np.float32), liver[1]
+    thin, same = (add_tumors(image, label, SPACING, np.random.default_rng(2), slice_mm=s)[0] for s in (1.0, 2.0))
+    thick = add_tumors(image, label, SPACING, np.random.default_rng(2), slice_mm=8.0)[0]
+    assert (thin == same).all()
+    inside = label == 1
+    assert np.abs(np.diff(thick, axis=0))[inside[1:]].max() < 0.7 * np.abs(np.diff(thin, axis=0))[inside[1:]].max()
 
 
 def test_a_small_tumor_leaves_a_vessel_alone(liver):
@@ -102,6 +114,27 @@ def test_distractors_are_never_tumor(liver):
         assert (new_label[label == 0] == 0).all()
     lost = [((label == 1) & (new_label == 0)).sum() for _, new_label in changed]
     assert 5 <= np.count_nonzero(lost) <= 30, "a gallbladder takes its place from the liver, nothing else does"
+
+
+@pytest.mark.parametrize("draw", list(SHARES))
+def test_what_each_distractor_changes(liver, draw):
+    """Outside, only background; in the liver, only it; a gallbladder alone moves the border."""
+    image, label = np.where(liver[1], 110, 40).astype(np.float32), liver[1]
+    image[:, :6], image[:, -8:] = -90, -700
+    image[40:, 30:] = np.where(label[40:, 30:], 110, -700)
+    changed = 0
+    for seed in range(6):
+        new_image, new_label = image.copy(), label.copy()
+        draw(new_image, new_label, SPACING, np.random.default_rng(seed))
+        moved = (new_label != label).any()
+        assert not moved or draw is gallbladder
+        touched = np.abs(new_image - image) > 3
+        changed += touched.any()
+        if draw.__module__.endswith("surroundings") and draw is not gallbladder:
+            assert not touched[label == 1].any()
+        elif draw is not gallbladder:
+            assert not touched[label == 0].any()
+    assert changed >= 3
 
 
 def test_pictures_to_look_at(pairs, presets, tmp_path):
