@@ -1,0 +1,68 @@
+"""The accuracy figures of a model: a known answer, a known reference, known figures."""
+
+import json
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from LiverTumorSegLib.pipeline.inference import Segmenter
+
+from LiverTumorSegTraining.benchmark.accuracy import Labelled, score, table
+from LiverTumorSegTraining.benchmark.accuracy_cli import main
+
+
+@pytest.fixture(scope="module")
+def scan(make_phantom):
+    image, labels, _ = make_phantom()
+    return image, labels
+
+
+def test_a_right_answer_scores_as_one(scan, density_bundles):
+    image, labels = scan
+    row = score(Segmenter(*density_bundles, device="cpu"), Labelled("phantom_portal", image, labels))
+    assert row.liver_dice > 0.95
+    assert row.tumor_dice > 0.85
+    assert row.reference_ml == pytest.approx(4 / 3 * np.pi * (1.6 * 1.4 * 1.8 + 0.9**3), rel=0.1)
+    assert row.hits == {"under 10 mm": [0, 0], "10 to 20 mm": [1, 1], "over 20 mm": [1, 1]}
+    assert row.false_lesions == 0
+    assert row.false_ml < 0.2 * row.found_ml
+
+
+def test_false_and_missed_lesions_are_told_apart_and_unknown_ones_are_neither(scan, density_bundles):
+    image, labels = scan
+    segmenter = Segmenter(*density_bundles, device="cpu")
+    without = np.where(labels == 2, 1, labels).astype(np.uint8)
+    row = score(segmenter, Labelled("none", image, without))
+    assert row.tumor_dice is None
+    assert row.false_lesions == 2
+    assert row.false_ml == row.found_ml > 15
+    unknown = np.where(labels == 2, 255, labels).astype(np.uint8)
+    row = score(segmenter, Labelled("unknown", image, unknown))
+    assert row.false_lesions == 0
+    assert row.false_ml < 3, "the rim of what is unknown"
+    elsewhere = without.copy()
+    elsewhere[labels.shape[0] // 2, :, :][labels[labels.shape[0] // 2] == 1] = 2
+    elsewhere[labels == 2] = 1
+    row = score(segmenter, Labelled("elsewhere", image, elsewhere))
+    assert sum(found for found, _ in row.hits.values()) <= sum(count for _, count in row.hits.values())
+    assert row.tumor_dice < 0.2
+    assert "| elsewhere |" in table([row])
+
+
+def test_the_command_line_scores_the_named_cases(scan, models, tmp_path, capsys, monkeypatch):
+    image, labels = scan
+    monkeypatch.setenv("LIVERTUMORSEG_MODELS", str(models))
+    label = sitk.GetImageFromArray(labels)
+    label.CopyInformation(image)
+    for name in ("first_portal", "second_portal"):
+        sitk.WriteImage(image, str(tmp_path / f"{name}.nii.gz"))
+        sitk.WriteImage(label, str(tmp_path / f"{name}_label.nii.gz"))
+    output = tmp_path / "figures.json"
+    arguments = ["--model", str(models / "liver-tumor"), "--data", str(tmp_path), "--output", str(output)]
+    assert main([*arguments, "--cases", "second"]) == 0
+    (row,) = json.loads(output.read_text())
+    assert row["name"] == "second_portal"
+    assert "| second_portal |" in output.with_suffix(".md").read_text()
+    capsys.readouterr()
+    assert main([*arguments, "--cases", "third"]) == 3
+    assert "no case or patient third" in capsys.readouterr().err
