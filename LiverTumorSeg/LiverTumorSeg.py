@@ -72,7 +72,7 @@ class LiverTumorSegParameterNode:
 
     inputVolume - The CT.
     quality - How long a run may take.
-    model - Folder of the chosen model; empty for the first one found.
+    model - Id, version and hash of the chosen model as JSON; empty for the first one found.
     device - As on the command line: auto, cuda:N, mps, cpu.
     result - The segmentation whose figures are shown.
     """
@@ -106,6 +106,7 @@ class LiverTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.logic = LiverTumorSegLogic()
         self.resultSection = ResultSection(self.ui)
         self.segmentSection = SegmentSection(self.ui, MODULE_FOLDER, self._onResult)
+        self.sections = (self.segmentSection, self.resultSection)
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self._onSceneStartClose)
         self.addObserver(scene, scene.EndCloseEvent, self._onSceneEndClose)
@@ -113,20 +114,28 @@ class LiverTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def cleanup(self) -> None:
         """End child processes and let go of everything; called when Slicer closes and before a reload."""
-        self.segmentSection.close()
         self.setParameterNode(None)
-        self.resultSection.forgetScene()
+        for section in self.sections:
+            section.close()
         self.removeObservers()
 
     def enter(self) -> None:
         """Prepare what is needed once the module is shown."""
         self.initializeParameterNode()
-        self.segmentSection.enter()
-        self.resultSection.enter()
+        for section in self.sections:
+            section.enter()
 
     def exit(self) -> None:
         """Put the editing tool away: another module is shown. A run goes on."""
-        self.resultSection.exit()
+        for section in self.sections:
+            section.exit()
+
+    def onReload(self) -> None:
+        """Read the panel and the core anew as well: Slicer's *Reload* knows only the module's own file."""
+        for name in list(sys.modules):
+            if name.partition(".")[0] in ("LiverTumorSegPanel", "LiverTumorSegLib"):
+                del sys.modules[name]
+        ScriptedLoadableModuleWidget.onReload(self)
 
     def initializeParameterNode(self) -> None:
         """Take the scene's parameter node, and the first scalar volume if nothing is chosen yet."""
@@ -145,7 +154,8 @@ class LiverTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if parameterNode:
             self._guiTag = parameterNode.connectGui(self.ui)
             self.addObserver(parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersModified)
-        self.segmentSection.setParameters(parameterNode)
+        for section in self.sections:
+            section.setParameters(parameterNode)
         self.resultSection.show(parameterNode.result if parameterNode else None)
 
     def _onParametersModified(self, _caller=None, _event=None) -> None:
@@ -158,8 +168,8 @@ class LiverTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.resultSection.showNew(node, volumeNode)
 
     def _onSceneStartClose(self, _caller, _event) -> None:
-        self.segmentSection.abandonRun()
-        self.resultSection.forgetScene()
+        for section in self.sections:
+            section.forgetScene()
         self.setParameterNode(None)
 
     def _onSceneEndClose(self, _caller, _event) -> None:
@@ -168,7 +178,39 @@ class LiverTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
 
 class LiverTumorSegLogic(ScriptedLoadableModuleLogic):
-    """Holds the parameter node; the work is done by the functions of LiverTumorSegPanel."""
+    """Holds the parameter node and segments without the panel; the work is done in LiverTumorSegPanel."""
+
+    def process(self, inputVolume, quality="standard", model=None, device="auto", force=False):
+        """Segment a CT in the same child process as the panel does, and wait for it; Slicer stays responsive.
+
+        Parameters
+        ----------
+        inputVolume : vtkMRMLScalarVolumeNode
+            The CT.
+        quality : str
+            "quick", "standard" or "best".
+        model : path-like, optional
+            A model folder; the first one found when None.
+        device : str
+            As on the command line: "auto", "cuda:N", "mps", "cpu".
+        force : bool
+            Pass over findings that may be passed over, as *Segment anyway* does.
+
+        Returns
+        -------
+        vtkMRMLSegmentationNode
+            A new node with the segments "liver" and "tumor"; its attributes ``LiverTumorSeg.*`` hold the figures.
+
+        Raises
+        ------
+        ValueError
+            For a quality that does not exist.
+        RuntimeError
+            One sentence saying why nothing was segmented; the scene is as it was.
+        """
+        from LiverTumorSegPanel.headless import segmentAndWait
+
+        return segmentAndWait(inputVolume, MODULE_FOLDER, Quality(quality).value, model, device, force)
 
     def getParameterNode(self) -> LiverTumorSegParameterNode:
         """Return the scene's parameter node, made if there is none."""

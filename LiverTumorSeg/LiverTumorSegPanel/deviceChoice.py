@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import qt
 import slicer
 from slicer.i18n import tr as _
 
 from LiverTumorSegPanel.inferenceProcess import InferenceProcess, pythonExecutable
+from LiverTumorSegPanel.pollTimer import PollTimer
 
 POLL_MS = 200
 
@@ -50,9 +50,7 @@ class DeviceQuery:
         self._process = InferenceProcess(
             [pythonExecutable(), str(script)], moduleFolder, Path(slicer.app.temporaryPath)
         )
-        self._timer = qt.QTimer()
-        self._timer.setInterval(POLL_MS)
-        self._timer.connect("timeout()", self._poll)
+        self._timer = PollTimer(POLL_MS, self._poll)
         self._timer.start()
 
     def abandon(self) -> None:

@@ -7,9 +7,9 @@ from html import escape
 
 from slicer.i18n import tr as _
 
-GRADES = ("info", "warning", "error")
+from LiverTumorSegPanel.textColors import textColor
 
-_COLORS = {"info": "#3d6fa5", "warning": "#b26a00", "error": "#b3261e"}
+GRADES = ("info", "warning", "error")
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def findingsAsHtml(findings: list[PanelFinding]) -> str:
     lines = []
     words = {"info": _("Note"), "warning": _("Please check"), "error": _("Problem")}
     for grade in reversed(GRADES):
-        color, word = _COLORS[grade], words[grade]
+        color, word = textColor(grade), words[grade]
         for message in dict.fromkeys(finding.message for finding in findings if finding.grade == grade):
             lines.append(
                 f'<p style="margin:2px 0"><span style="color:{color}; font-weight:600">{word}:</span> '

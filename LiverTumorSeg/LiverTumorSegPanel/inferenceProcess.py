@@ -19,6 +19,9 @@ from pathlib import Path
 from LiverTumorSegPanel.processTree import ProcessTree, childOptions
 
 LOG_LINES_KEPT = 4000
+TIME_COLUMN = len(f"{0:7.1f} s  ")
+"""Where the words of a line of the log begin."""
+
 READERS_TURN_S = 0.005
 """Slicer's event loop may hold Python's lock between two timer calls: at each call the readers get this long."""
 
@@ -29,10 +32,9 @@ class RunRequest:
 
     Attributes
     ----------
-    image : Path
-        The exported CT.
-    output : Path
-        Folder for the results.
+    image, output : Path
+        The exported CT and the folder for the results, relative to the private folder the child works in. ITK opens
+        only ASCII names on Windows, and what lies above the private folder bears the user's name.
     models : tuple of Path
         Bundle folders; empty for the default model.
     localiser : Path or None
@@ -45,8 +47,8 @@ class RunRequest:
         Pass over errors that may be passed over.
     """
 
-    image: Path
-    output: Path
+    image: Path = Path("scan.nrrd")
+    output: Path = Path("result")
     models: tuple[Path, ...] = ()
     localiser: Path | None = None
     device: str = "auto"

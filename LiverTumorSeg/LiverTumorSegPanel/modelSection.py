@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,12 +11,22 @@ import slicer
 from slicer.i18n import tr as _
 
 from LiverTumorSegPanel.deviceChoice import DeviceAnswer, DeviceQuery, deviceChoices
-from LiverTumorSegPanel.modelChoice import ModelChoice, findModels, localiserOf, modelRoots, readChoice, tumorModels
+from LiverTumorSegPanel.modelChoice import (
+    ModelChoice,
+    chosenModel,
+    findModels,
+    localiserOf,
+    modelRoots,
+    readChoice,
+    tumorModels,
+)
+from LiverTumorSegPanel.section import Section
 
-USER_FOLDER_SETTING = "LiverTumorSeg/ModelsFolder"
+FOLDERS_SETTING = "LiverTumorSeg/ModelFolders"
+"""The reader's model folders on this computer, as a JSON list; a scene names a model by what it is."""
 
 
-class ModelSection:
+class ModelSection(Section):
     """Fills the model and device boxes and keeps the reader's choice in the parameter node.
 
     Parameters
@@ -29,63 +40,56 @@ class ModelSection:
     """
 
     def __init__(self, ui, moduleFolder: Path, onChanged: Callable[[], None]):
-        self._ui = ui
+        super().__init__(ui, {"modelFolderButton": self._onBrowse})
         self._moduleFolder = moduleFolder
         self._onChanged = onChanged
-        self._parameters = None
-        self._choices: list[ModelChoice] = []
+        self._offered: list[ModelChoice] = []
+        self._localiser: ModelChoice | None = None
         self._query: DeviceQuery | None = None
         self.problems: list[str] = []
         self.torch: DeviceAnswer | None = None
         ui.modelComboBox.connect("currentIndexChanged(int)", self._onModelChosen)
         ui.deviceComboBox.connect("currentIndexChanged(int)", self._onDeviceChosen)
-        ui.modelFolderButton.connect("clicked()", self._onBrowse)
         self._fillDevices(deviceChoices([]))
 
     def setParameters(self, parameters) -> None:
         """Use this parameter node; None while there is none."""
-        self._parameters = parameters
+        super().setParameters(parameters)
         if parameters is not None:
             self.refreshModels()
-            self._select(self._ui.deviceComboBox, parameters.device)
+            _select(self.ui.deviceComboBox, self.ui.deviceComboBox.findData(parameters.device))
 
     def refreshModels(self) -> None:
-        """Look for model folders again and keep the choice if it is still there."""
-        userFolder = qt.QSettings().value(USER_FOLDER_SETTING)
-        self._choices, self.problems = findModels(
-            modelRoots(self._moduleFolder, Path(str(userFolder)) if userFolder else None)
-        )
-        wanted = self._parameters.model if self._parameters else ""
-        offered = tumorModels(self._choices)
-        if wanted and wanted not in {str(choice.folder) for choice in offered}:
-            custom = readChoice(Path(wanted))
-            if isinstance(custom, str):
-                self.problems.append(custom)
-            else:
-                offered.append(custom)
-        box = self._ui.modelComboBox
+        """Look for model folders again and choose the one that the scene names, if it is there."""
+        choices, self.problems = findModels(modelRoots(self._moduleFolder, _userFolders()))
+        self._offered, self._localiser = tumorModels(choices), localiserOf(choices)
+        titles = [choice.title for choice in self._offered]
+        box = self.ui.modelComboBox
         blocked = box.blockSignals(True)
         box.clear()
-        for choice in offered:
-            box.addItem(choice.title, str(choice.folder))
+        for choice in self._offered:
+            alike = titles.count(choice.title) > 1
+            box.addItem(f"{choice.title} ({choice.folder.name})" if alike else choice.title, str(choice.folder))
             box.setItemData(box.count - 1, str(choice.folder), qt.Qt.ToolTipRole)
         box.blockSignals(blocked)
-        self._select(box, wanted)
-        self._onModelChosen(box.currentIndex)
+        choice, problem = chosenModel(self.parameters.model if self.parameters else "", self._offered)
+        if problem:
+            self.problems.append(problem)
+        _select(box, self._offered.index(choice) if choice else -1)
+        self._onChanged()
 
     def modelFolder(self) -> Path | None:
         """Return the chosen bundle folder, or None when there is no model."""
-        box = self._ui.modelComboBox
-        return Path(box.itemData(box.currentIndex)) if box.currentIndex >= 0 else None
+        index = self.ui.modelComboBox.currentIndex
+        return self._offered[index].folder if 0 <= index < len(self._offered) else None
 
     def localiserFolder(self) -> Path | None:
         """Return the localiser's folder; None leaves the choice to the command line."""
-        choice = localiserOf(self._choices)
-        return choice.folder if choice else None
+        return self._localiser.folder if self._localiser else None
 
     def device(self) -> str:
         """Return the value for ``--device``."""
-        box = self._ui.deviceComboBox
+        box = self.ui.deviceComboBox
         return box.itemData(box.currentIndex) if box.currentIndex >= 0 else "auto"
 
     def queryDevices(self) -> None:
@@ -95,18 +99,18 @@ class ModelSection:
 
     def forgetDevices(self) -> None:
         """Ask for the devices anew: something was installed."""
-        self.abandon()
+        self.close()
         self.torch = None
         self.queryDevices()
 
-    def abandon(self) -> None:
+    def close(self) -> None:
         """Stop asking: the module is being closed."""
         if self._query is not None:
             self._query.abandon()
             self._query = None
 
     def addModelFolder(self, folder: Path) -> str:
-        """Choose a model folder anywhere on the disk, or a folder of such folders, which is then remembered.
+        """Remember a model folder anywhere on the disk, or a folder of such folders; a single model is also chosen.
 
         Returns one sentence if it is neither, otherwise an empty string.
         """
@@ -114,46 +118,38 @@ class ModelSection:
         if isinstance(choice, str):
             if not tumorModels(findModels([folder])[0]):
                 return choice
-            qt.QSettings().setValue(USER_FOLDER_SETTING, str(folder))
-            self.refreshModels()
-            return ""
-        if not tumorModels([choice]):
+        elif not tumorModels([choice]):
             return _("{folder} holds a localiser: it finds the liver but cannot segment it.").format(folder=folder)
-        if self._parameters is not None:
-            self._parameters.model = str(folder)
+        elif self.parameters is not None:
+            self.parameters.model = choice.key
+        folders = [str(known) for known in _userFolders() if known != folder]
+        qt.QSettings().setValue(FOLDERS_SETTING, json.dumps([*folders, str(folder)]))
         self.refreshModels()
         return ""
 
     def _onDevices(self, answer: DeviceAnswer) -> None:
         self.torch = answer
         self._fillDevices(answer.devices)
-        if self._parameters is not None:
-            self._select(self._ui.deviceComboBox, self._parameters.device)
+        if self.parameters is not None:
+            _select(self.ui.deviceComboBox, self.ui.deviceComboBox.findData(self.parameters.device))
         self._onChanged()
 
     def _fillDevices(self, devices: tuple[tuple[str, str], ...]) -> None:
-        box = self._ui.deviceComboBox
+        box = self.ui.deviceComboBox
         blocked = box.blockSignals(True)
         box.clear()
         for value, words in devices:
             box.addItem(words, value)
         box.blockSignals(blocked)
 
-    @staticmethod
-    def _select(box, value: str) -> None:
-        index = box.findData(value)
-        blocked = box.blockSignals(True)
-        box.setCurrentIndex(max(index, 0) if box.count else -1)
-        box.blockSignals(blocked)
-
     def _onModelChosen(self, index: int) -> None:
-        if self._parameters is not None and index >= 0:
-            self._parameters.model = self._ui.modelComboBox.itemData(index)
-        self._onChanged()
+        if self.parameters is not None and 0 <= index < len(self._offered):
+            self.parameters.model = self._offered[index].key
+            self.refreshModels()
 
     def _onDeviceChosen(self, index: int) -> None:
-        if self._parameters is not None and index >= 0:
-            self._parameters.device = self._ui.deviceComboBox.itemData(index)
+        if self.parameters is not None and index >= 0:
+            self.parameters.device = self.ui.deviceComboBox.itemData(index)
 
     def _onBrowse(self) -> None:
         folder = qt.QFileDialog.getExistingDirectory(None, _("Choose a model folder"))
@@ -161,3 +157,15 @@ class ModelSection:
             problem = self.addModelFolder(Path(folder))
             if problem:
                 slicer.util.warningDisplay(problem)
+
+
+def _select(box, index: int) -> None:
+    """Show an entry of a box, the first one when the wanted is not there, without telling anybody."""
+    blocked = box.blockSignals(True)
+    box.setCurrentIndex(max(index, 0) if box.count else -1)
+    box.blockSignals(blocked)
+
+
+def _userFolders() -> list[Path]:
+    """Return the folders that the reader has chosen on this computer, the newest last."""
+    return [Path(folder) for folder in json.loads(str(qt.QSettings().value(FOLDERS_SETTING) or "[]"))]

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from html import escape
-from pathlib import Path
 
-import qt
 import slicer
 from slicer.i18n import tr as _
 
 from LiverTumorSegPanel.correctionEditor import CorrectionEditor
+from LiverTumorSegPanel.fileDialog import chooseFileToSave
 from LiverTumorSegPanel.lesionMeasure import measureAgain
 from LiverTumorSegPanel.lesionRecords import PREFIX, LesionRecord, isResult, lesionsOf, setVerdict, volumesOf, writeCsv
 from LiverTumorSegPanel.lesionTable import LesionTable
 from LiverTumorSegPanel.progressText import durationText
 from LiverTumorSegPanel.resultView import jumpTo, showResult
+from LiverTumorSegPanel.section import Section
+from LiverTumorSegPanel.textColors import textColor
 from LiverTumorSegPanel.volumeExport import fileStem
 
 _EDIT_EVENTS = ("SourceRepresentationModified", "SegmentRemoved", "SegmentAdded")
 
 
-class ResultSection:
+class ResultSection(Section):
     """Shows one result at a time.
 
     Parameters
@@ -30,14 +31,11 @@ class ResultSection:
     """
 
     def __init__(self, ui):
-        self._ui = ui
+        super().__init__(ui, {"measureButton": self._onMeasure, "exportButton": self._onExport})
         self._node = None
-        self._observed: list[tuple[object, int]] = []
         self._table = LesionTable(ui.lesionTable, self._onSelected, self._onVerdict)
         self._editor = CorrectionEditor(ui.correctButton.layout())
         ui.correctButton.connect("contentsCollapsed(bool)", self._onCorrectCollapsed)
-        ui.measureButton.connect("clicked()", self._onMeasure)
-        ui.exportButton.connect("clicked()", self._onExport)
         self.show(None)
 
     @property
@@ -48,23 +46,24 @@ class ResultSection:
     def show(self, node) -> None:
         """Show this segmentation node; None, or one that this module did not make, has no figures."""
         if node is not self._node:
-            self._stopObserving()
             self._node = node
-            self._startObserving()
-            self._offerForCorrection()
+            self._observe()
+            self._editor.offer(node, self._volumeNode())
+            if not self.ui.correctButton.collapsed:
+                self._editor.open()
         known = isResult(node)
-        self._ui.volumesLabel.text = _volumesText(node) if known else _nothingText(node)
-        self._ui.volumesLabel.visible = bool(self._ui.volumesLabel.text)
-        self._ui.editedLabel.visible = False
+        self.ui.volumesLabel.text = _volumesText(node) if known else _nothingText(node)
+        self.ui.volumesLabel.visible = bool(self.ui.volumesLabel.text)
+        self.ui.editedLabel.visible = False
         self._table.show(lesionsOf(node) if known else [])
-        lesions = self._ui.lesionTable.rowCount
-        self._ui.lesionsButton.text = _("Lesions ({count})").format(count=lesions) if known else _("Lesions")
-        self._ui.lesionHintLabel.visible = known
-        self._ui.lesionHintLabel.text = (
+        lesions = self.ui.lesionTable.rowCount
+        self.ui.lesionsButton.text = _("Lesions ({count})").format(count=lesions) if known else _("Lesions")
+        self.ui.lesionHintLabel.visible = known
+        self.ui.lesionHintLabel.text = (
             _("Click a lesion to jump to it.") if lesions else _("No tumour was found. Small lesions can be missed.")
         )
-        self._ui.exportButton.enabled = known and lesions > 0
-        self._ui.measureButton.enabled = known
+        self.ui.exportButton.enabled = known and lesions > 0
+        self.ui.measureButton.enabled = known
 
     def showNew(self, node, volumeNode) -> None:
         """Show a result that was just made, in the views as well."""
@@ -72,50 +71,42 @@ class ResultSection:
         showResult(volumeNode, node)
 
     def enter(self) -> None:
-        """Give the editor its shortcuts: the panel is shown."""
-        self._editor.enter()
+        """Take the editor up again if it can be seen."""
+        if not self.ui.correctButton.collapsed:
+            self._editor.open()
 
     def exit(self) -> None:
         """Put the editing tool away: another module is shown."""
-        self._editor.exit()
+        self._editor.close()
 
     def forgetScene(self) -> None:
         """Let go of the scene's nodes."""
+        super().forgetScene()
         self._editor.forgetScene()
         self.show(None)
 
-    def _startObserving(self) -> None:
+    def _observe(self) -> None:
         if self._node is None:
+            self.watch()
             return
         segmentation = self._node.GetSegmentation()
-        for name in _EDIT_EVENTS:
-            event = getattr(slicer.vtkSegmentation, name)
-            self._observed.append((segmentation, segmentation.AddObserver(event, self._onEdited)))
-
-    def _stopObserving(self) -> None:
-        for observed, tag in self._observed:
-            observed.RemoveObserver(tag)
-        self._observed = []
+        events = [getattr(slicer.vtkSegmentation, name) for name in _EDIT_EVENTS]
+        self.watch(*((segmentation, event, self._onEdited) for event in events))
 
     def _onEdited(self, _caller, _event) -> None:
         if isResult(self._node):
-            self._ui.editedLabel.visible = True
+            self.ui.editedLabel.visible = True
 
     def _volumeNode(self):
         """Return the CT of the shown result: its reference geometry."""
         role = slicer.vtkMRMLSegmentationNode.GetReferenceImageGeometryReferenceRole()
         return self._node.GetNodeReference(role) if self._node is not None else None
 
-    def _offerForCorrection(self) -> None:
-        if not self._ui.correctButton.collapsed or self._node is None:
-            self._editor.edit(self._node, self._volumeNode())
-
     def _onCorrectCollapsed(self, collapsed: bool) -> None:
         if collapsed:
-            self._editor.exit()
+            self._editor.close()
         else:
-            self._editor.edit(self._node, self._volumeNode())
-            self._editor.enter()
+            self._editor.open()
 
     def _onSelected(self, lesion: LesionRecord) -> None:
         jumpTo(self._node, lesion.centroidRas)
@@ -132,11 +123,12 @@ class ResultSection:
             self.show(self._node)
 
     def _onExport(self) -> None:
-        suggestion = f"{fileStem(self._node.GetName())}.lesions.csv"
-        path = qt.QFileDialog.getSaveFileName(None, _("Export the lesions"), suggestion, "CSV (*.csv)")
-        if path:
+        # Taken now: while the dialog is open a run may end and another result be shown, or the scene be closed.
+        lesions, name = lesionsOf(self._node), f"{fileStem(self._node.GetName())}.lesions.csv"
+        path = chooseFileToSave(_("Export the lesions"), name, "CSV (*.csv)")
+        if path is not None:
             with slicer.util.tryWithErrorDisplay(_("The lesions could not be exported.")):
-                writeCsv(Path(path), lesionsOf(self._node))
+                writeCsv(path, lesions)
 
 
 def _volumesText(node) -> str:
@@ -158,7 +150,7 @@ def _volumesText(node) -> str:
         words = _("<b>Liver {liver:.0f} ml</b> with tumours, <b>tumour {tumor:.1f} ml</b> ({count}, {share:.1f} %)")
         count = _("1 lesion") if lesions == 1 else _("{number} lesions").format(number=lesions)
         figures = words.format(liver=liver, tumor=tumor, count=count, share=100 * tumor / liver)
-    return f'{figures}<br><span style="color:gray">{escape(origin)}</span>'
+    return f'{figures}<br><span style="color:{textColor("quiet")}">{escape(origin)}</span>'
 
 
 def _nothingText(node) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import qt
 import slicer
+import vtk
 from slicer.i18n import tr as _
 
 from LiverTumorSegPanel import dependencies
@@ -14,12 +15,13 @@ from LiverTumorSegPanel.findingsText import PanelFinding, findingsAsHtml
 from LiverTumorSegPanel.inferenceProcess import RunRequest
 from LiverTumorSegPanel.inputCheck import checkVolumeNode
 from LiverTumorSegPanel.modelSection import ModelSection
+from LiverTumorSegPanel.section import Section
 from LiverTumorSegPanel.segmentationRun import Outcome, SegmentationRun
 
 PROGRESS_STEPS = 1000
 
 
-class SegmentSection:
+class SegmentSection(Section):
     """Runs segmentations and shows them.
 
     Parameters
@@ -33,19 +35,20 @@ class SegmentSection:
     """
 
     def __init__(self, ui, moduleFolder: Path, onResult: Callable[[object, object], None]):
-        self._ui = ui
+        buttons = {
+            "segmentButton": self._onSegment,
+            "forceButton": self._onSegmentAnyway,
+            "cancelButton": self._onCancel,
+            "installButton": self._onInstall,
+            "copyLogButton": self._onCopyLog,
+        }
+        super().__init__(ui, buttons)
         self._moduleFolder = moduleFolder
         self._onResult = onResult
-        self._parameters = None
         self._volumeNode = None
         self._missing = dependencies.missingPackages()
         self.run: SegmentationRun | None = None
         self.models = ModelSection(ui, moduleFolder, self.update)
-        ui.segmentButton.connect("clicked()", lambda: self._onSegment(force=False))
-        ui.cancelButton.connect("clicked()", self._onCancel)
-        ui.forceButton.connect("clicked()", lambda: self._onSegment(force=True))
-        ui.installButton.connect("clicked()", self._onInstall)
-        ui.copyLogButton.connect("clicked()", lambda: slicer.app.clipboard().setText(ui.logText.plainText))
         ui.progressBar.maximum = PROGRESS_STEPS
         self._showRunning(False)
         ui.forceButton.visible = False
@@ -54,7 +57,7 @@ class SegmentSection:
 
     def setParameters(self, parameters) -> None:
         """Use this parameter node; None while there is none."""
-        self._parameters = parameters
+        super().setParameters(parameters)
         self.models.setParameters(parameters)
         self.update()
 
@@ -67,11 +70,13 @@ class SegmentSection:
 
     def close(self) -> None:
         """End every child process."""
-        self.abandonRun()
-        self.models.abandon()
+        super().close()
+        self.models.close()
 
-    def abandonRun(self) -> None:
+    def forgetScene(self) -> None:
         """End a run without a word: its scene is being closed."""
+        super().forgetScene()
+        self._volumeNode = None
         if self.run is not None:
             self.run.abandon()
             self.run = None
@@ -80,38 +85,40 @@ class SegmentSection:
 
     def update(self) -> None:
         """Say what there is to say about the chosen CT, and offer the Segment button or say why not."""
-        volumeNode = self._parameters.inputVolume if self._parameters else None
+        volumeNode = self.parameters.inputVolume if self.parameters else None
         if volumeNode is not self._volumeNode:  # a word about one scan must not stand beside another
             self._volumeNode = volumeNode
-            self._ui.forceButton.visible = False
+            # Filled, renamed, put under a transform: what is said of it may no longer be true.
+            events = [vtk.vtkCommand.ModifiedEvent, slicer.vtkMRMLVolumeNode.ImageDataModifiedEvent]
+            events.append(slicer.vtkMRMLTransformableNode.TransformModifiedEvent)
+            self.watch(*((volumeNode, event, self._onVolumeModified) for event in events if volumeNode is not None))
+            self.ui.forceButton.visible = False
             if self.run is None:
                 self._say("")
                 self._showFindings([])
         findings = checkVolumeNode(volumeNode) + self._installationFindings()
-        self._ui.inputFindingsLabel.text = findingsAsHtml(findings)
-        self._ui.inputFindingsLabel.visible = bool(findings)
-        self._ui.installButton.visible = bool(self._missing)
+        self.ui.inputFindingsLabel.text = findingsAsHtml(findings)
+        self.ui.inputFindingsLabel.visible = bool(findings)
+        self.ui.installButton.visible = bool(self._missing) and not dependencies.needsRestart()
         ready = volumeNode is not None and not any(finding.grade == "error" for finding in findings)
-        self._ui.segmentButton.enabled = ready and self.run is None
+        self.ui.segmentButton.enabled = ready and self.run is None
         if ready:
             tip = _("Segment the liver and its tumours in '{name}' into a new segmentation.")
-            self._ui.segmentButton.toolTip = tip.format(name=volumeNode.GetName())
+            self.ui.segmentButton.toolTip = tip.format(name=volumeNode.GetName())
         else:
-            self._ui.segmentButton.toolTip = _("Choose a CT that can be segmented first.")
+            self.ui.segmentButton.toolTip = _("Choose a CT that can be segmented first.")
 
     def start(self, force: bool = False) -> None:
         """Start a run for the chosen CT; with `force`, errors that may be passed over are."""
-        volumeNode = self._parameters.inputVolume
-        self._ui.forceButton.visible = False
+        volumeNode = self.parameters.inputVolume
+        self.ui.forceButton.visible = False
         self._showFindings([])
-        self._ui.logText.plainText = ""
+        self.ui.logText.plainText = ""
         request = RunRequest(
-            Path(),
-            Path(),
             models=(self.models.modelFolder(),),
             localiser=self.models.localiserFolder(),
             device=self.models.device(),
-            quality=self._parameters.quality.value,
+            quality=self.parameters.quality.value,
             force=force,
         )
         self.run = SegmentationRun(
@@ -138,25 +145,38 @@ class SegmentSection:
         findings += [PanelFinding("warning", problem, "bad-model") for problem in self.models.problems]
         return findings
 
-    def _onSegment(self, force: bool) -> None:
+    def _onVolumeModified(self, _caller, _event) -> None:
+        self.update()
+
+    def _onSegment(self) -> None:
         with slicer.util.tryWithErrorDisplay(_("The segmentation could not be started."), waitCursor=True):
-            self.start(force)
+            self.start()
+
+    def _onSegmentAnyway(self) -> None:
+        with slicer.util.tryWithErrorDisplay(_("The segmentation could not be started."), waitCursor=True):
+            self.start(force=True)
+
+    def _onCopyLog(self) -> None:
+        slicer.app.clipboard().setText(self.ui.logText.plainText)
 
     def _onCancel(self) -> None:
         if self.run is not None:
-            self._ui.cancelButton.enabled = False
+            self.ui.cancelButton.enabled = False
             self._say(_("Cancelling"))
             self.run.cancel()
 
     def _onInstall(self) -> None:
-        with slicer.util.tryWithErrorDisplay(_("The installation failed."), waitCursor=False):
-            self._missing = dependencies.installMissing()
-        if not self._missing:
-            self.models.forgetDevices()
-        self.update()
+        try:
+            with slicer.util.tryWithErrorDisplay(_("The installation failed."), waitCursor=False):
+                dependencies.installMissing()
+        finally:  # an installer that was declined raises; what is there now decides
+            self._missing = dependencies.missingPackages()
+            if not self._missing:
+                self.models.forgetDevices()
+            self.update()
 
     def _onProgress(self, fraction: float, text: str) -> None:
-        self._ui.progressBar.value = round(fraction * PROGRESS_STEPS)
+        self.ui.progressBar.value = round(fraction * PROGRESS_STEPS)
         self._say(text)
         if self.run is not None:
             self._showLog(self.run)
@@ -170,13 +190,13 @@ class SegmentSection:
         if outcome.kind in ("refused", "failed") and outcome.message not in {finding.message for finding in findings}:
             findings.append(PanelFinding("error", outcome.message))
         self._showFindings(findings)
-        self._ui.forceButton.visible = outcome.mayForce
+        self.ui.forceButton.visible = outcome.mayForce
         self._say(outcome.message if outcome.kind in ("done", "cancelled") else _("Nothing was segmented."))
         if outcome.node is not None:
             self._onResult(outcome.node, volumeNode)
 
     def _showRunning(self, running: bool) -> None:
-        ui = self._ui
+        ui = self.ui
         ui.segmentButton.visible = not running
         ui.cancelButton.visible = running
         ui.cancelButton.enabled = running
@@ -186,16 +206,16 @@ class SegmentSection:
         ui.inputSelector.enabled = not running
 
     def _say(self, text: str) -> None:
-        self._ui.statusLabel.text = text
-        self._ui.statusLabel.visible = bool(text)
+        self.ui.statusLabel.text = text
+        self.ui.statusLabel.visible = bool(text)
 
     def _showFindings(self, findings: list[PanelFinding]) -> None:
-        self._ui.findingsLabel.text = findingsAsHtml(findings)
-        self._ui.findingsLabel.visible = bool(findings)
+        self.ui.findingsLabel.text = findingsAsHtml(findings)
+        self.ui.findingsLabel.visible = bool(findings)
 
     def _showLog(self, run: SegmentationRun) -> None:
         text = "\n".join(run.process.log)
-        if text != self._ui.logText.plainText:
-            self._ui.logText.plainText = text
-            self._ui.logText.moveCursor(qt.QTextCursor.End)
-            self._ui.logText.moveCursor(qt.QTextCursor.StartOfLine)
+        if text != self.ui.logText.plainText:
+            self.ui.logText.plainText = text
+            self.ui.logText.moveCursor(qt.QTextCursor.End)
+            self.ui.logText.moveCursor(qt.QTextCursor.StartOfLine)

@@ -15,17 +15,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import qt
 import slicer
 from slicer.i18n import tr as _
 
 from LiverTumorSegPanel.findingsText import PanelFinding, findingFromEvent, mayForce
-from LiverTumorSegPanel.inferenceProcess import InferenceProcess, RunRequest, segmentCommand
+from LiverTumorSegPanel.inferenceProcess import TIME_COLUMN, InferenceProcess, RunRequest, segmentCommand
 from LiverTumorSegPanel.inputCheck import modalityOf
 from LiverTumorSegPanel.lesionRecords import attributesOfReport
+from LiverTumorSegPanel.pollTimer import PollTimer
 from LiverTumorSegPanel.progressText import RunClock
 from LiverTumorSegPanel.segmentationImport import commitSegmentation, readLabelmap, resultName
-from LiverTumorSegPanel.volumeExport import exportVolume, fileStem, gridOf
+from LiverTumorSegPanel.volumeExport import exportVolume, gridOf
 
 POLL_MS = 100
 CANCEL_PATIENCE_S = 0.7
@@ -73,7 +73,7 @@ class SegmentationRun:
     moduleFolder : Path
         Folder that holds LiverTumorSegLib.
     request : RunRequest
-        The choices; ``image``, ``output`` and ``modality`` are filled in here.
+        The choices; ``modality`` is filled in here.
     onProgress : callable
         Called with (fraction, status line) about ten times a second.
     onEnd : callable
@@ -97,23 +97,17 @@ class SegmentationRun:
         self._cancelledAt: float | None = None
         self._words = _("Starting")
         self.folder = Path(tempfile.mkdtemp(prefix="LiverTumorSeg-", dir=slicer.app.temporaryPath))
-        self._timer = qt.QTimer()
         try:
             self._grid = gridOf(volumeNode)
-            self._request = replace(
-                request,
-                image=self.folder / f"{fileStem(volumeNode.GetName())}.nrrd",
-                output=self.folder / "result",
-                modality=modalityOf(volumeNode),
-            )
-            exportVolume(volumeNode, self._request.image)
-            self.process = InferenceProcess(segmentCommand(self._request), moduleFolder, self.folder)
+            exportVolume(volumeNode, self.folder / request.image)
+            command = segmentCommand(replace(request, modality=modalityOf(volumeNode)))
+            self.process = InferenceProcess(command, moduleFolder, self.folder)
         except Exception:
             self._removeFolder()
             raise
         self._clock = RunClock(time.monotonic())
-        self._timer.setInterval(POLL_MS)
-        self._timer.connect("timeout()", self._poll)
+        self._image = request.image.name
+        self._timer = PollTimer(POLL_MS, self._poll)
         self._timer.start()
 
     def cancel(self) -> None:
@@ -153,11 +147,16 @@ class SegmentationRun:
             self._words = str(event.get("message") or self._words)
             self._clock.report(float(event.get("fraction") or 0.0), time.monotonic())
         elif kind == "finding":
-            self._findings.append(findingFromEvent(event))
+            finding = findingFromEvent(event)
+            self._findings.append(replace(finding, message=self._named(finding.message)))
         elif kind == "result":
             self._result = event
         elif kind == "error":
-            self._error = str(event.get("message", ""))
+            self._error = self._named(str(event.get("message", "")))
+
+    def _named(self, sentence: str) -> str:
+        """Return a sentence of the child with the CT called as the reader knows it, not as the private folder does."""
+        return sentence.replace(self._image, f"'{self._volumeNode.GetName()}'")
 
     def _outcome(self, exitCode: int) -> Outcome:
         findings = tuple(self._findings)
@@ -168,7 +167,7 @@ class SegmentationRun:
                 return Outcome("failed", str(error), findings)
         if exitCode == EXIT_CANCELLED:
             return self._cancelledOutcome()
-        message = self._error.replace(FORCE_HINT, "").strip() or _unexpectedEnd(exitCode)
+        message = self._error.replace(FORCE_HINT, "").strip() or _unexpectedEnd(exitCode, self.process.log)
         if exitCode == EXIT_BAD_INPUT:
             force = mayForce(self._findings) or FORCE_HINT in self._error
             return Outcome("refused", message, findings, mayForce=force)
@@ -184,8 +183,8 @@ class SegmentationRun:
         return Outcome("failed", message, tuple(self._findings))
 
     def _commit(self, findings: tuple[PanelFinding, ...]) -> Outcome:
-        labelmap = readLabelmap(Path(self._result["segmentation"]), self._grid)
-        report = json.loads(Path(self._result["report"]).read_text(encoding="utf-8"))
+        labelmap = readLabelmap(self.folder / self._result["segmentation"], self._grid)
+        report = json.loads((self.folder / self._result["report"]).read_text(encoding="utf-8"))
         node = commitSegmentation(
             self._volumeNode, labelmap, resultName(self._volumeNode), attributesOfReport(report, self._volumeNode)
         )
@@ -203,11 +202,15 @@ class SegmentationRun:
             atexit.register(shutil.rmtree, self.folder, ignore_errors=True)
 
 
-def _unexpectedEnd(exitCode: int) -> str:
-    if exitCode < 0:
-        message = _("The segmentation process was ended by the system (signal {number}): most often memory ran out.")
-        return message.format(number=-exitCode)
+def _unexpectedEnd(exitCode: int, log: list[str]) -> str:
+    """Return what most likely happened to a child that gave no reason itself."""
     if exitCode == 0:
         return _("The segmentation process ended without a result; the log says more.")
-    message = _("The segmentation process stopped unexpectedly (exit code {code}); the log says more.")
-    return message.format(code=exitCode)
+    traces = [number for number, line in enumerate(log) if "Traceback (most recent call last)" in line]
+    if traces:
+        message = _("The segmentation process stopped by an error of the program ({error}); the log says more.")
+        return message.format(error=log[-1][TIME_COLUMN:].strip())
+    # Slicer's launcher turns the signal that ended its interpreter into a plain exit code 1.
+    message = _("The segmentation process was ended by the system ({code}): most often memory ran out.")
+    code = _("signal {number}").format(number=-exitCode) if exitCode < 0 else _("code {code}").format(code=exitCode)
+    return message.format(code=code)

@@ -40,6 +40,8 @@ def application():
     slicer.app.setOverrideCursor = lambda _cursor: None
     slicer.app.restoreOverrideCursor = lambda: None
     slicer.app.clipboard = app.clipboard
+    slicer.app.palette = app.palette
+    slicer.app.extensionsManagerModel = slicer_stand_in.ExtensionsManagerModel
     slicer.app.processEvents = app.processEvents
     return types.SimpleNamespace(slicer=slicer, qt=qt, app=app, module=module)
 
@@ -90,7 +92,9 @@ def slicer(application):
             scene.RemoveNode(node)
     addViews(application.slicer)
     application.qt.QSettings.values.clear()
-    application.qt.QFileDialog.answer = ""
+    dialogs = application.qt.QFileDialog
+    dialogs.answer, dialogs.mayClose = "", lambda: True
+    dialogs.asked.clear()
     yield application.slicer
     scene.Clear(False)
 

@@ -1,12 +1,15 @@
 """PythonQt's way of speaking Qt, over PySide6: the modules `qt` and `ctk` of a Slicer, for tests.
 
 What differs between the two and matters to the panel: a Qt property is an attribute with a value (``box.count``, not
-``box.count()``), assigning to it sets it, ``connect("clicked()", f)`` exists and a misspelt signal is an error here
-(PythonQt only prints a warning), and file dialogs return a path instead of a pair.
+``box.count()``), assigning to it sets it and converts what is of another type without a word, a connected bound method
+keeps its object alive until it is disconnected or the sender is gone, ``connect("clicked()", f)`` exists, a misspelt
+signal is an error here (PythonQt only prints a warning), and file dialogs return a path instead of a pair, after a
+nested event loop in which timers fire and scenes close.
 """
 
 from __future__ import annotations
 
+import enum
 import sys
 import types
 from typing import ClassVar
@@ -34,18 +37,28 @@ class PythonQtMixin:
     def __setattr__(self, name, value):
         qtName = ALIASES.get(name, name)
         if self.metaObject().indexOfProperty(qtName) >= 0:
-            if not self.setProperty(qtName, list(value) if isinstance(value, tuple) else value):
-                raise AttributeError(f"{type(self).__name__}.{name} cannot be set to {value!r}")
+            self.setProperty(qtName, _converted(self.property(qtName), value))
         elif name.startswith("_") or name in self.__dict__ or _declares(type(self), name):
             super().__setattr__(name, value)
         else:
             raise AttributeError(f"{type(self).__name__} has no property '{name}'")
 
     def connect(self, signal, function):
-        self._signal(signal).connect(function)
+        count = signal.partition("(")[2].count(",") + (not signal.endswith("()"))
+
+        def call(*arguments):  # PySide alone would hold a bound method weakly
+            return function(*arguments[:count])
+
+        self._signal(signal).connect(call)
+        self.__dict__.setdefault("_calls", []).append((signal, function, call))
 
     def disconnect(self, signal, function):
-        self._signal(signal).disconnect(function)
+        for connection in self.__dict__.get("_calls", []):
+            if connection[:2] == (signal, function):
+                self._signal(signal).disconnect(connection[2])
+                self._calls.remove(connection)
+                return
+        raise ValueError(f"{type(self).__name__}.{signal} is not connected to {function}")
 
     def _signal(self, signature):
         normalized = bytes(QtCore.QMetaObject.normalizedSignature(signature)).decode()
@@ -66,6 +79,16 @@ class PythonQtMixin:
         return type(self).__name__
 
 
+def _converted(current, value):
+    """Return a value as PythonQt hands it to a property of the type of its current value."""
+    if isinstance(value, tuple):
+        return list(value)
+    for kind in (bool, int, float, str):  # bool before int, of which it is a kind
+        if isinstance(current, kind) and not isinstance(current, enum.Enum):
+            return kind() if value is None else kind(value)
+    return value
+
+
 def _declares(cls, name):
     return any(name in base.__dict__ for base in cls.__mro__)
 
@@ -81,17 +104,25 @@ def wrapped(base):
 
 
 class QFileDialog:
-    """Dialogs that answer at once with what a test has put into `answer`."""
+    """Dialogs that answer with what a test has put into `answer`, once `mayClose` says that the reader is ready.
+
+    As on the desktop, Qt's events are worked off while a dialog is open.
+    """
 
     answer = ""
+    asked: ClassVar[list] = []
+    mayClose: ClassVar = staticmethod(lambda: True)
 
     @classmethod
-    def getSaveFileName(cls, *_arguments):
+    def _ask(cls, *arguments):
+        cls.asked.append(arguments)
+        loop, clock = QtCore.QEventLoop(), QtCore.QTimer()
+        clock.timeout.connect(lambda: loop.quit() if cls.mayClose() else None)
+        clock.start(10)
+        loop.exec()
         return cls.answer
 
-    @classmethod
-    def getExistingDirectory(cls, *_arguments):
-        return cls.answer
+    getSaveFileName = getOpenFileName = getExistingDirectory = _ask
 
 
 class QSettings:

@@ -62,6 +62,19 @@ class ScriptedLoadableModuleLogic:
         return node
 
 
+class ExtensionsManagerModel:
+    """The model of an Extensions Manager with nothing installed and no network; a test says otherwise."""
+
+    installed: typing.ClassVar[set] = set()
+    interactive = True
+
+    def isExtensionInstalled(self, name):
+        return name in self.installed
+
+    def installExtensionFromServer(self, _name, _restart=True, _update=False):
+        return False
+
+
 class ScriptedLoadableModuleTest:
     """Only named: Slicer's self-test runner is not here."""
 

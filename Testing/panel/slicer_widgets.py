@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import slicer
 import vtk
 from PySide6 import QtCore, QtWidgets
+from vtk.util.numpy_support import numpy_to_vtk
 
 from qt_stand_in import PythonQtMixin, UiLoader
 
@@ -93,7 +95,7 @@ class qMRMLNodeComboBox(PythonQtMixin, QtWidgets.QComboBox):
 
 
 class ctkCollapsibleButton(PythonQtMixin, QtWidgets.QWidget):
-    """A header to click on, with the contents below."""
+    """A header to click on, with the contents below; `collapsed` is a property only, as in CTK."""
 
     contentsCollapsed = QtCore.Signal(bool)
     HEADER = 24
@@ -106,7 +108,7 @@ class ctkCollapsibleButton(PythonQtMixin, QtWidgets.QWidget):
         self._header.setStyleSheet(
             "QToolButton{border:1px solid #b8b8b8; border-radius:3px; background:#e3e3e3; padding-left:4px}"
         )
-        self._header.clicked.connect(lambda: self.setCollapsed(not self._collapsed))
+        self._header.clicked.connect(lambda: self._setCollapsed(not self._collapsed))
         self._style()
 
     def getText(self):
@@ -118,7 +120,7 @@ class ctkCollapsibleButton(PythonQtMixin, QtWidgets.QWidget):
     def getCollapsed(self):
         return self._collapsed
 
-    def setCollapsed(self, collapsed):
+    def _setCollapsed(self, collapsed):
         if collapsed == self._collapsed:
             return
         self._collapsed = collapsed
@@ -126,7 +128,7 @@ class ctkCollapsibleButton(PythonQtMixin, QtWidgets.QWidget):
         self.contentsCollapsed.emit(collapsed)
 
     text = QtCore.Property(str, getText, setText)
-    collapsed = QtCore.Property(bool, getCollapsed, setCollapsed)
+    collapsed = QtCore.Property(bool, getCollapsed, _setCollapsed)
 
     def _contents(self):
         return [c for c in self.children() if isinstance(c, QtWidgets.QWidget) and c is not self._header]
@@ -158,45 +160,92 @@ class ctkCollapsibleButton(PythonQtMixin, QtWidgets.QWidget):
 
 
 class qMRMLSegmentEditorWidget(PythonQtMixin, QtWidgets.QLabel):
-    """Keeps what it is told; draws a note, for the real editor needs the desktop."""
+    """Draws a note, for the real editor needs the desktop; strokes and undo are those of Slicer's own editor logic."""
 
     def __init__(self, parent=None):
         super().__init__("Slicer's own Segment Editor appears here (not part of a test render).", parent)
         self.setWordWrap(True)
         self.setAlignment(QtCore.Qt.AlignCenter)
         self.setMinimumHeight(60)
-        self.setStyleSheet("border:1px dashed #999; color:#666")
-        self._nodes = {"segmentation": None, "source": None, "editor": None}
-        self._calls = []
+        self.setStyleSheet("border:1px dashed #999; color:#777")
+        self._logic = slicer.vtkSlicerSegmentEditorLogic()
+        self._history = slicer.vtkSegmentationHistory()
+        self._editor, self._active = None, None
+        self._shortcuts, self._observing = False, False
 
     def setMRMLScene(self, scene):
-        self._calls.append(("scene", scene is slicer.mrmlScene))
+        self._logic.SetMRMLScene(scene)
 
     def setMRMLSegmentEditorNode(self, node):
-        self._nodes["editor"] = node
+        self._editor = node
+        self._logic.SetSegmentEditorNode(node)
 
     def mrmlSegmentEditorNode(self):
-        return self._nodes["editor"]
+        return self._editor
 
     def setSegmentationNode(self, node):
-        if self._nodes["editor"] is None and node is not None:
+        if self._editor is None and node is not None:
             raise RuntimeError("the segment editor has no editor node")
-        self._nodes["segmentation"] = node
+        if node is not self.segmentationNode():
+            self._logic.SetSegmentationNode(node)
+            self._history.SetSegmentation(node.GetSegmentation() if node is not None else None)
 
     def segmentationNode(self):
-        return self._nodes["segmentation"]
+        return self._editor.GetSegmentationNode() if self._editor is not None else None
 
     def setSourceVolumeNode(self, node):
-        self._nodes["source"] = node
+        self._logic.SetSourceVolumeNode(node)
 
     def sourceVolumeNode(self):
-        return self._nodes["source"]
+        return self._editor.GetSourceVolumeNode() if self._editor is not None else None
 
-    def _note(self, *_arguments):
+    def setMaximumNumberOfUndoStates(self, number):
+        self._history.SetMaximumNumberOfStates(number)
+
+    def saveStateForUndo(self):
+        self._history.SaveState()
+
+    def undo(self):
+        self._history.RestorePreviousState()
+
+    def setActiveEffect(self, effect):
+        self._active = effect
+
+    def installKeyboardShortcuts(self, _parent=None):
+        self._shortcuts = True
+
+    def uninstallKeyboardShortcuts(self):
+        self._shortcuts = False
+
+    def setupViewObservations(self):
+        self._observing = True
+
+    def removeViewObservations(self):
+        self._observing = False
+
+    def setSegmentationNodeSelectorVisible(self, _visible):
         return None
 
-    setMaximumNumberOfUndoStates = setSegmentationNodeSelectorVisible = setSourceVolumeNodeSelectorVisible = _note
-    installKeyboardShortcuts = uninstallKeyboardShortcuts = removeViewObservations = setActiveEffect = _note
+    setSourceVolumeNodeSelectorVisible = setSegmentationNodeSelectorVisible
+
+    def _press(self, key):
+        """Press a key of the main window: "1" takes up the brush where the shortcuts are installed."""
+        if self._shortcuts:
+            self._active = key
+
+    def _stroke(self, segmentId, mask, erase=False):
+        """Paint or erase the voxels of a mask (k, j, i) of the source volume, as an effect does."""
+        image = slicer.vtkOrientedImageData()
+        k, j, i = mask.shape
+        image.SetExtent(0, i - 1, 0, j - 1, 0, k - 1)
+        voxels = numpy_to_vtk(np.ascontiguousarray(mask, np.uint8).ravel(), deep=True)
+        image.GetPointData().SetScalars(voxels)
+        matrix = vtk.vtkMatrix4x4()
+        self.sourceVolumeNode().GetIJKToRASMatrix(matrix)
+        image.SetGeometryFromImageToWorldMatrix(matrix)
+        mode = self._logic.ModificationModeRemove if erase else self._logic.ModificationModeAdd
+        self.saveStateForUndo()
+        self._logic.ModifySegmentByLabelmap(self.segmentationNode(), segmentId, image, mode, True, False)
 
 
 def registerWidgets():

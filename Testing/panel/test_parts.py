@@ -1,10 +1,12 @@
 """Parts of the panel that need no run: words, model folders, checks of the input, dependencies, sample data."""
 
+import gc
 import json
 import re
 import subprocess
 import sys
 import types
+import weakref
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -27,6 +29,64 @@ def test_misspelt_signals_and_properties_are_errors(application):
     for wrong in (lambda: button.connect("clicket()", print), lambda: setattr(button, "enabeld", True)):
         with pytest.raises((ValueError, AttributeError)):
             wrong()
+    label, bar = application.qt.QLabel(), application.qt.QProgressBar()
+    label.text, bar.value = 5, 3.7  # converted without a word, as PythonQt does
+    assert (label.text, bar.value) == ("5", 3)
+
+
+def test_a_connected_method_keeps_its_object_alive_until_it_is_disconnected(application):
+    class Owner:
+        def __init__(self):
+            self.timer = application.qt.QTimer()
+            self.timer.connect("timeout()", self.called)
+
+        def called(self):
+            return None
+
+    owner = Owner()
+    watch = weakref.ref(owner)
+    timer, slot = owner.timer, owner.called
+    del owner, slot
+    gc.collect()
+    assert watch() is not None
+    timer.disconnect("timeout()", watch().called)
+    del timer
+    gc.collect()
+    assert watch() is None
+
+
+def test_collapsed_is_a_property_only(application):
+    import ctk
+
+    button = ctk.ctkCollapsibleButton()
+    assert not hasattr(button, "setCollapsed")
+    button.collapsed = True
+    assert button.collapsed
+
+
+def test_reload_reads_the_panel_and_the_core_anew(panel, slicer, application, monkeypatch):
+    import LiverTumorSegPanel.findingsText as before
+
+    base = application.module.ScriptedLoadableModuleWidget
+    seen = []
+    monkeypatch.setattr(base, "onReload", lambda self: seen.append(sorted(sys.modules)), raising=False)
+    kept = {name: module for name, module in sys.modules.items() if name.startswith("LiverTumorSeg")}
+    panel.widget.onReload()
+    assert not [name for name in seen[0] if name.startswith(("LiverTumorSegPanel", "LiverTumorSegLib"))]
+    import LiverTumorSegPanel.findingsText as after
+
+    assert after is not before
+    sys.modules.update(kept)
+
+
+def test_the_catalogue_keeps_the_whole_description():
+    text = (MODULE_FOLDER.parent / "CMakeLists.txt").read_text(encoding="utf-8")
+    values = dict(re.findall(r'set\((EXTENSION_\w+) "(.*)"\)', text))
+    assert {"EXTENSION_DESCRIPTION", "EXTENSION_HOMEPAGE", "EXTENSION_DEPENDS"} <= set(values)
+    for name, value in values.items():
+        _kept, *lost = value.split(";")  # what CMake takes the value for: a list
+        assert not lost, f"{name} would lose {lost}"
+    assert "for research use only" in values["EXTENSION_DESCRIPTION"].lower()
 
 
 def test_panel_brings_no_torch_into_slicer():
@@ -48,7 +108,8 @@ def test_every_named_widget_of_the_code_is_in_the_ui_file():
     names = {element.get("name") for element in root.iter("widget")}
     used = set()
     for path in [MODULE_FOLDER / "LiverTumorSeg.py", *(MODULE_FOLDER / "LiverTumorSegPanel").glob("*.py")]:
-        used |= set(re.findall(r"\bui\.(\w+)", path.read_text(encoding="utf-8")))
+        used |= set(re.findall(r"\bui\.(\w+)|\"(\w+Button)\": self\.", path.read_text(encoding="utf-8")))
+    used = {name for names_ in used for name in names_ if name}
     assert used <= names
     interactive = {
         element.get("name")
@@ -105,11 +166,12 @@ def test_models_are_found_and_broken_ones_are_said(application, tmp_path, monkey
     (tmp_path / "b" / "bad" / "model.json").write_text("{", encoding="utf-8")
     choices, problems = findModels([tmp_path / "a", tmp_path / "b", tmp_path / "none"])
     assert [c.title for c in tumorModels(choices)] == ["one 1"]
-    assert tumorModels(choices)[0].folder == tmp_path / "a" / "one"
+    assert tumorModels(choices)[0].folder == tmp_path / "b" / "one"  # the reader's own copy
+    assert [c.title for c in findModels([tmp_path / "a" / "one"])[0]] == ["one 1"]
     assert localiserOf(choices).id == "loc"
     assert len(problems) == 2
     monkeypatch.setenv("LIVERTUMORSEG_MODELS", str(tmp_path))
-    assert modelRoots(MODULE_FOLDER, tmp_path / "mine") == [tmp_path, tmp_path / "mine"]
+    assert modelRoots(MODULE_FOLDER, [tmp_path / "mine"]) == [tmp_path, tmp_path / "mine"]
 
 
 def test_a_folder_of_models_is_remembered(request, application, tmp_path, monkeypatch):
@@ -121,7 +183,7 @@ def test_a_folder_of_models_is_remembered(request, application, tmp_path, monkey
     application.qt.QFileDialog.answer = str(tmp_path / "mine")
     panel.ui.modelFolderButton.click()
     assert panel.ui.modelComboBox.currentText == "first 1"
-    assert application.qt.QSettings.values["LiverTumorSeg/ModelsFolder"] == str(tmp_path / "mine")
+    assert json.loads(application.qt.QSettings.values["LiverTumorSeg/ModelFolders"]) == [str(tmp_path / "mine")]
     assert panel.ui.inputFindingsLabel.text.count("No model") == 0
     localiser = bundle(tmp_path / "other" / "loc", task="localiser")
     assert "cannot segment it" in panel.widget.segmentSection.models.addModelFolder(localiser)
@@ -175,34 +237,132 @@ def test_modality_comes_from_the_subject_hierarchy(slicer):
     assert modalityOf(volume) == "MR"
 
 
-@pytest.mark.parametrize("newSlicer", [True, False])
-def test_install_goes_through_pytorch_and_slicer(slicer, monkeypatch, newSlicer):
-    from LiverTumorSegPanel import dependencies
+def test_a_scene_names_a_model_by_what_it_is(application, tmp_path):
+    from LiverTumorSegPanel.modelChoice import chosenModel, readChoice
 
-    calls = []
+    here, there = (readChoice(bundle(tmp_path / name, id="m", sha256="1" * 64)) for name in ("here", "there"))
+    other = readChoice(bundle(tmp_path / "other", id="o", version="2"))
+    newer = readChoice(bundle(tmp_path / "newer", id="m", sha256="2" * 64))
+    assert str(tmp_path) not in here.key
+    assert chosenModel(here.key, [other, there]) == (there, "")
+    assert chosenModel("", [other, there]) == (other, "")
+    choice, sentence = chosenModel(here.key, [other, newer])
+    assert choice is newer
+    assert "'m 1' with other weights" in sentence
+    choice, sentence = chosenModel(here.key, [other])
+    assert choice is other
+    assert "'m 1' of this scene is not on this computer, so 'o 2'" in sentence
+    assert chosenModel(here.key, []) == (None, "")
 
-    class Logic:
-        def installTorch(self, **options):
-            calls.append(("torch", options))
 
-    monkeypatch.setattr(dependencies, "missingPackages", lambda: ["torch", "safetensors", "nibabel"])
-    with pytest.raises(RuntimeError, match="Extensions Manager"):
-        dependencies.installMissing()
-    monkeypatch.setattr(slicer.modules, "pytorchutils", object(), raising=False)
-    monkeypatch.setitem(sys.modules, "PyTorchUtils", types.SimpleNamespace(PyTorchUtilsLogic=Logic))
-    packaging = types.SimpleNamespace(pip_ensure=lambda names, **options: calls.append((names, options)))
-    if newSlicer:
+class Installer:
+    """Slicer's installers, the reader's answers to them, and what is installed so far."""
+
+    def __init__(self, slicer, monkeypatch, newSlicer, answers, network=True):
+        from LiverTumorSegPanel import dependencies
+
+        self.slicer, self.monkeypatch = slicer, monkeypatch
+        self.missing, self.asked = ["torch", "safetensors", "nibabel"], []
+        self.answers, self.network = list(answers), network
+        self.extensions = slicer.app.extensionsManagerModel()
+        monkeypatch.setattr(self.extensions, "installed", set(), raising=False)
+        self.extensions.isExtensionInstalled = lambda name: name in self.extensions.installed
+        self.extensions.installExtensionFromServer = self.installExtension
+        monkeypatch.setattr(slicer.app, "extensionsManagerModel", lambda: self.extensions)
+        monkeypatch.setattr(dependencies, "missingPackages", lambda: list(self.missing))
+        monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", self.confirm)
+        packaging = types.SimpleNamespace(pip_ensure=self.pip) if newSlicer else None
         monkeypatch.setitem(sys.modules, "slicer.packaging", packaging)
         monkeypatch.setattr(slicer, "packaging", packaging, raising=False)
-    else:
-        monkeypatch.setitem(sys.modules, "slicer.packaging", None)
-        monkeypatch.setattr(slicer.util, "pip_install", lambda names: calls.append((names, {})))
-    dependencies.installMissing()
-    assert calls[0] == ("torch", {"askConfirmation": True, "torchVersionRequirement": ">=2.2,!=2.9.*"})
-    wanted = list(dependencies.REQUIREMENTS.values())
-    assert [name.split(">")[0] for name in wanted] == ["safetensors", "nibabel"]
-    assert calls[1] == (wanted, {"requester": "LiverTumorSeg"} if newSlicer else {})
-    assert len(calls) == 2
+        monkeypatch.setattr(slicer.util, "pip_install", self.pip)
+
+    def confirm(self, question):
+        self.asked.append(question)
+        return self.answers.pop(0)
+
+    def installExtension(self, name, restart):
+        assert not restart, "unsaved work would be lost"
+        assert not self.extensions.interactive, "asked twice"
+        if self.network:
+            self.extensions.installed.add(name)
+        return self.network
+
+    def restartSlicer(self):
+        self.monkeypatch.setattr(self.slicer.modules, "pytorchutils", object(), raising=False)
+        module = types.SimpleNamespace(PyTorchUtilsLogic=lambda: self)
+        self.monkeypatch.setitem(sys.modules, "PyTorchUtils", module)
+
+    def installTorch(self, askConfirmation, torchVersionRequirement):
+        assert (askConfirmation, torchVersionRequirement) == (True, ">=2.2,!=2.9.*")
+        if not self.confirm("torch?"):
+            raise RuntimeError("declined")
+        self.missing.remove("torch")
+
+    def pip(self, wanted, prompt_install=False, requester="LiverTumorSeg"):
+        assert wanted == ["safetensors>=0.4.3", "nibabel>=5.2"]
+        assert (prompt_install, requester) == (False, "LiverTumorSeg")
+        self.missing.clear()
+
+
+@pytest.mark.parametrize("newSlicer", [True, False])
+def test_install_brings_the_extension_then_torch_then_safetensors(panel, slicer, monkeypatch, newSlicer):
+    installer = Installer(slicer, monkeypatch, newSlicer, answers=[False, True, True, True])
+    panel.open()
+    assert "neither is the PyTorch extension" in panel.ui.inputFindingsLabel.text
+    panel.ui.installButton.click()  # declined
+    assert panel.ui.installButton.visible
+    panel.ui.installButton.click()
+    assert installer.extensions.interactive
+    assert "restart Slicer" in panel.ui.inputFindingsLabel.text
+    assert not panel.ui.installButton.visible
+    installer.restartSlicer()
+    panel.widget.enter()
+    panel.ui.installButton.click()
+    assert installer.missing == []
+    assert not panel.ui.installButton.visible
+    assert len(installer.asked) == 4
+
+
+def test_declining_torch_leaves_no_stale_state_and_asks_no_more(panel, slicer, monkeypatch):
+    installer = Installer(slicer, monkeypatch, True, answers=[False, True, False])
+    installer.restartSlicer()
+    panel.open()
+    raised = []
+    monkeypatch.setattr(sys, "excepthook", lambda _kind, error, _trace: raised.append(str(error)))
+    panel.ui.installButton.click()
+    assert raised == ["declined"]
+    assert installer.asked == ["torch?"]
+    assert "PyTorch, safetensors and nibabel must be installed" in panel.ui.inputFindingsLabel.text
+    panel.ui.installButton.click()  # torch, but then not safetensors
+    assert installer.missing == ["safetensors", "nibabel"]
+    assert "safetensors and nibabel must be installed" in panel.ui.inputFindingsLabel.text
+    assert "PyTorch" not in panel.ui.inputFindingsLabel.text
+
+
+def test_install_without_a_network_says_what_to_do(slicer, monkeypatch):
+    from LiverTumorSegPanel.dependencies import installMissing
+
+    installer = Installer(slicer, monkeypatch, True, answers=[True], network=False)
+    with pytest.raises(RuntimeError, match=r"no network.*Install from file"):
+        installMissing()
+    assert installer.extensions.interactive
+
+
+@pytest.mark.parametrize("window", ["#f0f0f0", "#ffffff", "#323232", "#1e1e1e", "#7a7a7a"])
+def test_text_can_be_read_in_light_and_dark_themes(application, monkeypatch, window):
+    from LiverTumorSegPanel.findingsText import GRADES, PanelFinding, findingsAsHtml
+    from LiverTumorSegPanel.textColors import contrast, textColor
+
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)  # the example of the WCAG
+    palette = application.app.palette()
+    palette.setColor(palette.ColorRole.Window, window)
+    monkeypatch.setattr(application.slicer.app, "palette", lambda: palette)
+    colors = [textColor(kind) for kind in (*GRADES, "quiet")]
+    assert min(contrast(color, window) for color in colors) >= 4.5
+    assert len(set(colors)) == 4 or window == "#7a7a7a"
+    html = findingsAsHtml([PanelFinding(grade, grade) for grade in GRADES])
+    assert all(textColor(grade) in html for grade in GRADES)
 
 
 def test_sample_data_is_registered_after_startup_with_a_checksum(application, slicer, monkeypatch):

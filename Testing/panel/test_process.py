@@ -1,7 +1,9 @@
 """The child process: read without blocking, ended with everything it started, whatever its output."""
 
+import re
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -64,16 +66,77 @@ def test_the_whole_family_is_ended(start, stubborn):
     assert not psutil.pid_exists(event["pid"]) or psutil.Process(event["pid"]).status() == psutil.STATUS_ZOMBIE
 
 
-def test_without_psutil_the_process_group_is_ended(start, monkeypatch):
-    process = start(FAMILY.replace("STUBBORN", ""))
+@contextmanager
+def withoutPsutil(monkeypatch):
+    """Block psutil, which is not in Slicer's Python."""
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "psutil", None)
+        yield
+
+
+LAUNCHER = """
+import subprocess, sys, time
+code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(60)"
+child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+child.stdout.readline()
+print('{"event": "child", "pid": %d}' % child.pid, flush=True)
+sys.exit(child.wait())
+"""
+"""As Slicer's launcher: the signal ends it, while the interpreter behind it goes on."""
+
+
+def test_a_launcher_that_ends_first_does_not_leave_its_interpreter_behind(start, monkeypatch):
+    process = start(LAUNCHER)
     ((event,), _code) = collect(process, lambda events, _code: events)
-    monkeypatch.setitem(sys.modules, "psutil", None)
-    process.tree.stop(patience=0.5)
-    monkeypatch.undo()
-    deadline = time.monotonic() + 2
-    while psutil.pid_exists(event["pid"]) and psutil.Process(event["pid"]).status() != psutil.STATUS_ZOMBIE:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    child = psutil.Process(event["pid"])
+    with withoutPsutil(monkeypatch):
+        process.tree.terminate()
+        process._process.wait(timeout=5)
+        assert process.tree.isAlive(), "the interpreter still runs"
+    assert child.is_running()
+    with withoutPsutil(monkeypatch):
+        process.tree.stop(patience=0.2)
+        assert not process.tree.isAlive()
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+
+
+def test_cancel_is_over_only_when_the_interpreter_is(phantomPanel, application, monkeypatch):
+    """The panel says "Cancelled" once nothing of the run is left, in spite of a child that ignores the signal."""
+    from LiverTumorSegPanel import segmentationRun
+
+    monkeypatch.setattr(segmentationRun, "segmentCommand", lambda _request: [sys.executable, "-c", LAUNCHER])
+    pids = []
+    take = segmentationRun.SegmentationRun._take
+    monkeypatch.setattr(
+        segmentationRun.SegmentationRun,
+        "_take",
+        lambda self, event: pids.append(event["pid"]) if event["event"] == "child" else take(self, event),
+    )
+    phantomPanel.ui.segmentButton.click()
+    phantomPanel.wait(lambda: pids)
+    child = psutil.Process(pids[0])
+    with withoutPsutil(monkeypatch):
+        phantomPanel.ui.cancelButton.click()
+        phantomPanel.wait(lambda: phantomPanel.run is None, seconds=3)
+    assert "Cancelled" in phantomPanel.ui.statusLabel.text
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+
+
+@pytest.mark.parametrize(
+    ("code", "log", "words"),
+    [
+        (1, [], r"ended by the system \(code 1\): most often memory ran out"),
+        (-9, [], r"ended by the system \(signal 9\): most often memory ran out"),
+        (137, ["some line"], r"ended by the system \(code 137\)"),
+        (1, ["Traceback (most recent call last):", "ValueError: no"], r"error of the program \(ValueError: no\)"),
+        (0, [], "without a result"),
+    ],
+)
+def test_an_end_without_a_reason_is_put_into_words(application, code, log, words):
+    from LiverTumorSegPanel.segmentationRun import _unexpectedEnd
+
+    lines = ["command", *(f"{1.0:7.1f} s  {line}" for line in log)]
+    assert re.search(words, _unexpectedEnd(code, lines))
 
 
 def test_every_line_is_read_and_only_json_objects_are_events(start):
@@ -98,8 +161,8 @@ def test_arguments_are_never_a_shell_string(application):
     from LiverTumorSegPanel.inferenceProcess import RunRequest, segmentCommand
 
     request = RunRequest(
-        Path("/tmp/; rm -rf ~/x y.nrrd"),
-        Path("/tmp/out"),
+        Path("; rm -rf ~/x y.nrrd"),
+        Path("out"),
         (Path("/a b"), Path("/c")),
         Path("/l"),
         "cuda:1",
@@ -108,7 +171,7 @@ def test_arguments_are_never_a_shell_string(application):
         True,
     )
     command = segmentCommand(request)
-    assert command[1:4] == ["-m", "LiverTumorSegLib", "/tmp/; rm -rf ~/x y.nrrd"]
+    assert command[1:4] == ["-m", "LiverTumorSegLib", "; rm -rf ~/x y.nrrd"]
     assert command[command.index("--model") : command.index("--model") + 3] == ["--model", "/a b", "/c"]
     assert command[-2:] == ["--force", "--json-progress"]
     assert "--modality" not in segmentCommand(RunRequest(Path("x"), Path("y"), modality="PT"))

@@ -152,7 +152,8 @@ def _attempt(name: str, write: Callable[[], Any]) -> Finding | None:
 @contextmanager
 def _private_folder(folder: Path) -> Iterator[Path]:
     try:
-        private = Path(tempfile.mkdtemp(prefix=".part-", dir=folder))
+        # Only its name: from Python 3.12 on mkdtemp returns an absolute path, and what lies above may not be ASCII.
+        private = folder / Path(tempfile.mkdtemp(prefix=".part-", dir=folder)).name
     except OSError as error:
         raise UsageError(cannot_write(folder, error)) from error
     try:
