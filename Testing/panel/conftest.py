@@ -67,7 +67,7 @@ class Panel:
         self.parent.show()
         self.app.processEvents()
 
-    def wait(self, condition, seconds=60.0):
+    def wait(self, condition, seconds=240.0):
         """Let Qt work until the condition holds."""
         deadline = time.monotonic() + seconds
         while not condition():
@@ -75,6 +75,13 @@ class Panel:
             time.sleep(0.02)
             said = f"{self.ui.statusLabel.text}\n{self.ui.findingsLabel.text}\n{self.ui.logText.plainText}"
             assert time.monotonic() < deadline, f"waited too long; the panel says: {said}"
+
+    def segment(self, seconds=240):
+        """Press Segment, wait for the end, return the result that is shown."""
+        assert self.ui.segmentButton.enabled, self.ui.inputFindingsLabel.text
+        self.ui.segmentButton.click()
+        self.wait(lambda: self.run is None, seconds)
+        return self.widget.resultSection.node
 
     def close(self):
         self.widget.cleanup()
