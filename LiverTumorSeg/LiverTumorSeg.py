@@ -163,9 +163,9 @@ class LiverTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self._parameterNode and self._parameterNode.result is not self.resultSection.node:
             self.resultSection.show(self._parameterNode.result)
 
-    def _onResult(self, node, volumeNode) -> None:
+    def _onResult(self, node, volumeNode, probability) -> None:
+        self.resultSection.showNew(node, volumeNode, probability)
         self._parameterNode.result = node
-        self.resultSection.showNew(node, volumeNode)
 
     def _onSceneStartClose(self, _caller, _event) -> None:
         for section in self.sections:

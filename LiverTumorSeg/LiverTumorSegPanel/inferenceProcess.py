@@ -67,7 +67,7 @@ class RunRequest:
             arguments += ["--modality", self.modality]
         if self.force:
             arguments.append("--force")
-        return [*arguments, "--json-progress"]
+        return [*arguments, "--probabilities", "--json-progress"]
 
 
 def pythonExecutable() -> str:

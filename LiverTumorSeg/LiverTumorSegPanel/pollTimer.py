@@ -21,7 +21,7 @@ class PollTimer:
     function : callable
         What to call.
     once : bool
-        Call it once, `intervalMs` after the last `start`.
+        Call it once, `intervalMs` after the last `start`; the function calls `stop`.
     """
 
     def __init__(self, intervalMs: int, function: Callable[[], None], once: bool = False):
@@ -30,6 +30,11 @@ class PollTimer:
         self._timer = qt.QTimer()
         self._timer.setInterval(intervalMs)
         self._timer.setSingleShot(once)
+
+    @property
+    def isRunning(self) -> bool:
+        """Whether it was started and not stopped since."""
+        return self._connected
 
     def start(self) -> None:
         """Start, or start over."""

@@ -1,24 +1,39 @@
-"""The lower half of the panel: volumes, lesions and correction of the chosen result."""
+"""The lower half of the panel: volumes, lesions, verdicts and correction of the chosen result."""
 
 from __future__ import annotations
 
 from html import escape
 
+import SimpleITK as sitk
 import slicer
 from slicer.i18n import tr as _
 
 from LiverTumorSegPanel.correctionEditor import CorrectionEditor
+from LiverTumorSegPanel.diameterMarks import hideDiameters, showDiameters
 from LiverTumorSegPanel.fileDialog import chooseFileToSave
-from LiverTumorSegPanel.lesionMeasure import measureAgain
-from LiverTumorSegPanel.lesionRecords import PREFIX, LesionRecord, isResult, lesionsOf, setVerdict, volumesOf, writeCsv
 from LiverTumorSegPanel.lesionTable import LesionTable
+from LiverTumorSegPanel.pollTimer import PollTimer
 from LiverTumorSegPanel.progressText import durationText
+from LiverTumorSegPanel.resultRecords import (
+    PREFIX,
+    LesionRecord,
+    hasLiverAndTumor,
+    isResult,
+    lesionsOf,
+    volumesOf,
+    writeCsv,
+)
 from LiverTumorSegPanel.resultView import jumpTo, showResult
+from LiverTumorSegPanel.reviewSession import ReviewSession
 from LiverTumorSegPanel.section import Section
+from LiverTumorSegPanel.sensitivitySlider import SensitivitySlider
 from LiverTumorSegPanel.textColors import textColor
 from LiverTumorSegPanel.volumeExport import fileStem
 
-_EDIT_EVENTS = ("SourceRepresentationModified", "SegmentRemoved", "SegmentAdded")
+_EDIT_EVENTS = ("SourceRepresentationModified", "SegmentRemoved", "SegmentAdded", "SegmentModified")
+"""The last one tells of an undo in the editor."""
+EDIT_SETTLES_MS = 300
+"""The figures follow this long after the last stroke."""
 
 
 class ResultSection(Section):
@@ -31,10 +46,21 @@ class ResultSection(Section):
     """
 
     def __init__(self, ui):
-        super().__init__(ui, {"measureButton": self._onMeasure, "exportButton": self._onExport})
+        buttons = {
+            "acceptButton": self._onAccept,
+            "rejectButton": self._onReject,
+            "unsureButton": self._onUnsure,
+            "undoButton": self._onUndo,
+            "exportButton": self._onExport,
+        }
+        super().__init__(ui, buttons)
         self._node = None
+        self._probabilities: dict[str, sitk.Image] = {}
+        self.session: ReviewSession | None = None
+        self._edits = PollTimer(EDIT_SETTLES_MS, self._followEdit, once=True)
         self._table = LesionTable(ui.lesionTable, self._onSelected, self._onVerdict)
         self._editor = CorrectionEditor(ui.correctButton.layout())
+        self._slider = SensitivitySlider(ui, self._refresh)
         ui.correctButton.connect("contentsCollapsed(bool)", self._onCorrectCollapsed)
         self.show(None)
 
@@ -46,29 +72,24 @@ class ResultSection(Section):
     def show(self, node) -> None:
         """Show this segmentation node; None, or one that this module did not make, has no figures."""
         if node is not self._node:
+            self._leave()
             self._node = node
-            self._observe()
             self._editor.offer(node, self._volumeNode())
+            self.session = self._openSession()
+            self._observe()
+            self._slider.use(self.session)
             if not self.ui.correctButton.collapsed:
                 self._editor.open()
-        known = isResult(node)
-        self.ui.volumesLabel.text = _volumesText(node) if known else _nothingText(node)
-        self.ui.volumesLabel.visible = bool(self.ui.volumesLabel.text)
-        self.ui.editedLabel.visible = False
-        self._table.show(lesionsOf(node) if known else [])
-        lesions = self.ui.lesionTable.rowCount
-        self.ui.lesionsButton.text = _("Lesions ({count})").format(count=lesions) if known else _("Lesions")
-        self.ui.lesionHintLabel.visible = known
-        self.ui.lesionHintLabel.text = (
-            _("Click a lesion to jump to it.") if lesions else _("No tumour was found. Small lesions can be missed.")
-        )
-        self.ui.exportButton.enabled = known and lesions > 0
-        self.ui.measureButton.enabled = known
+        self._refresh()
 
-    def showNew(self, node, volumeNode) -> None:
-        """Show a result that was just made, in the views as well."""
+    def showNew(self, node, volumeNode, probability: sitk.Image | None = None) -> None:
+        """Show a result that was just made, in the views as well, and come to its first lesion."""
+        if probability is not None:
+            self._probabilities[node.GetID()] = probability
         self.show(node)
         showResult(volumeNode, node)
+        if self._table.lesions:
+            self._table.select(self._table.lesions[0].number)
 
     def enter(self) -> None:
         """Take the editor up again if it can be seen."""
@@ -81,21 +102,73 @@ class ResultSection(Section):
 
     def forgetScene(self) -> None:
         """Let go of the scene's nodes."""
-        super().forgetScene()
-        self._editor.forgetScene()
+        self._probabilities.clear()
         self.show(None)
+        self._editor.forgetScene()
+        super().forgetScene()
+
+    def _leave(self) -> None:
+        """Let go of the result that was shown."""
+        self._slider.use(None)
+        self._edits.stop()
+        if self.session is not None:
+            self.session.close()
+        self.session = None
+        hideDiameters()
+
+    def _openSession(self) -> ReviewSession | None:
+        """Return the session of the shown result; None where there is nothing to judge, or its CT is gone."""
+        node, volumeNode = self._node, self._volumeNode()
+        if not isResult(node) or volumeNode is None or volumeNode.GetImageData() is None or not hasLiverAndTumor(node):
+            return None
+        return ReviewSession(node, volumeNode, self._editor.saveState, self._probabilities.get(node.GetID()))
 
     def _observe(self) -> None:
-        if self._node is None:
-            self.watch()
-            return
-        segmentation = self._node.GetSegmentation()
-        events = [getattr(slicer.vtkSegmentation, name) for name in _EDIT_EVENTS]
-        self.watch(*((segmentation, event, self._onEdited) for event in events))
+        scene = slicer.mrmlScene
+        watched = [(scene, scene.NodeAddedEvent, self._onScene), (scene, scene.NodeRemovedEvent, self._onScene)]
+        if self._node is not None:
+            segmentation = self._node.GetSegmentation()
+            events = [getattr(slicer.vtkSegmentation, name) for name in _EDIT_EVENTS]
+            watched += [(segmentation, event, self._onEdited) for event in events]
+        self.watch(*watched)
+
+    def _onScene(self, _caller, _event) -> None:
+        self._showOrHide()
+
+    def _showOrHide(self) -> None:
+        """Leave out what has nothing to show."""
+        known, ui = isResult(self._node), self.ui
+        ui.resultButton.visible = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") > 0
+        ui.lesionsButton.visible = known
+        ui.correctButton.visible = self._node is not None
+
+    def _refresh(self) -> None:
+        ui, known = self.ui, isResult(self._node)
+        ui.volumesLabel.text = _volumesText(self._node) if known else _nothingText(self._node)
+        ui.volumesLabel.visible = bool(ui.volumesLabel.text)
+        lesions = lesionsOf(self._node) if known else []
+        self._table.show(lesions)
+        ui.lesionsButton.text = _("Lesions ({count})").format(count=len(lesions)) if known else _("Lesions")
+        ui.lesionTable.visible = bool(lesions)
+        ui.lesionHintLabel.text = _hintText(self.session, lesions)
+        for button in (ui.acceptButton, ui.rejectButton, ui.unsureButton):
+            button.enabled = self.session is not None
+            button.visible = bool(lesions)
+        ui.undoButton.enabled = self.session is not None
+        ui.exportButton.enabled = bool(lesions)
+        self._slider.update()
+        self._showOrHide()
 
     def _onEdited(self, _caller, _event) -> None:
-        if isResult(self._node):
-            self.ui.editedLabel.visible = True
+        if self.session is not None and not self.session.isWriting:
+            self._edits.start()
+
+    def _followEdit(self) -> None:
+        self._edits.stop()
+        if self.session is not None:
+            with slicer.util.tryWithErrorDisplay(_("The result could not be measured."), waitCursor=False):
+                self.session.followEdit()
+            self._refresh()
 
     def _volumeNode(self):
         """Return the CT of the shown result: its reference geometry."""
@@ -109,18 +182,40 @@ class ResultSection(Section):
             self._editor.open()
 
     def _onSelected(self, lesion: LesionRecord) -> None:
-        jumpTo(self._node, lesion.centroidRas)
+        jumpTo(self._node, lesion.placeRas)
+        showDiameters(self._node, lesion.diametersRas())
 
-    def _onVerdict(self, lesionId: int, verdict: str) -> None:
-        setVerdict(self._node, lesionId, verdict)
+    def _onAccept(self) -> None:
+        self._table.give("accept")
 
-    def _onMeasure(self) -> None:
-        with slicer.util.tryWithErrorDisplay(_("The result could not be measured."), waitCursor=True):
-            volumeNode = self._volumeNode()
-            if volumeNode is None:
-                raise RuntimeError(_("The CT of this segmentation is not in the scene any more."))
-            measureAgain(self._node, volumeNode)
-            self.show(self._node)
+    def _onReject(self) -> None:
+        self._table.give("reject")
+
+    def _onUnsure(self) -> None:
+        self._table.give("unsure")
+
+    def _onVerdict(self, number: int, verdict: str) -> None:
+        if self.session is None:
+            return
+        self._followPendingEdit()
+        self.session.judge(number, verdict)
+        self._refresh()
+        following = self.session.verdicts.after(number)
+        if verdict and following is not None:
+            self._table.select(following)
+
+    def _onUndo(self) -> None:
+        self._followPendingEdit()
+        self._editor.undo()
+        self._edits.stop()
+        if self.session is not None:
+            self.session.followUndo()
+        self._refresh()
+
+    def _followPendingEdit(self) -> None:
+        """Take notice of an edit now, before something is decided about the lesions."""
+        if self._edits.isRunning:
+            self._followEdit()
 
     def _onExport(self) -> None:
         # Taken now: while the dialog is open a run may end and another result be shown, or the scene be closed.
@@ -131,9 +226,21 @@ class ResultSection(Section):
                 writeCsv(path, lesions)
 
 
+def _hintText(session: ReviewSession | None, lesions: list[LesionRecord]) -> str:
+    """Return the totals, and how to judge the lesions."""
+    if not lesions:
+        return _("No tumour was found. Small lesions can be missed.")
+    if session is None:
+        return _("The CT of this result is not in the scene any more: lesions can be looked at, but not judged.")
+    keys = _("Up and down: jump to a lesion. A accept, R reject, U unsure; the same key again takes it back.")
+    words = session.totals.words()
+    return f"{words[0].upper()}{words[1:]}.\n{keys}"
+
+
 def _volumesText(node) -> str:
     volumes = volumesOf(node)
-    liver, tumor, lesions = volumes.get("liver", 0.0), volumes.get("tumor", 0.0), len(lesionsOf(node))
+    standing = [lesion for lesion in lesionsOf(node) if lesion.verdict != "reject"]
+    liver, tumor, lesions = volumes.get("liver", 0.0), volumes.get("tumor", 0.0), len(standing)
     if liver == 0 and "liver" in volumes:
         return _("No liver was found.")
     model, quality, device, seconds = (
@@ -142,10 +249,12 @@ def _volumesText(node) -> str:
     origin = _("{model}, {quality} quality, computed on {device} in {seconds}").format(
         model=model, quality=quality, device=device, seconds=durationText(float(seconds)) if seconds != "?" else "?"
     )
+    if node.GetAttribute(PREFIX + "Edited") == "1":
+        origin += _("; corrected by hand")
     if "liver" not in volumes:  # a model of the reader's own, with classes of its own
         figures = ", ".join(f"{escape(name)} {volume:.1f} ml" for name, volume in volumes.items())
     elif lesions == 0:
-        figures = _("<b>Liver {liver:.0f} ml</b>, no tumour found").format(liver=liver)
+        figures = _("<b>Liver {liver:.0f} ml</b>, no tumour").format(liver=liver)
     else:
         words = _("<b>Liver {liver:.0f} ml</b> with tumours, <b>tumour {tumor:.1f} ml</b> ({count}, {share:.1f} %)")
         count = _("1 lesion") if lesions == 1 else _("{number} lesions").format(number=lesions)

@@ -17,6 +17,7 @@ from LiverTumorSegPanel.inputCheck import checkVolumeNode
 from LiverTumorSegPanel.modelSection import ModelSection
 from LiverTumorSegPanel.section import Section
 from LiverTumorSegPanel.segmentationRun import Outcome, SegmentationRun
+from LiverTumorSegPanel.textColors import textColor
 
 PROGRESS_STEPS = 1000
 
@@ -31,10 +32,10 @@ class SegmentSection(Section):
     moduleFolder : Path
         Folder of the module.
     onResult : callable
-        Called with the new segmentation node and its CT.
+        Called with the new segmentation node, its CT and the tumour probability that was kept.
     """
 
-    def __init__(self, ui, moduleFolder: Path, onResult: Callable[[object, object], None]):
+    def __init__(self, ui, moduleFolder: Path, onResult: Callable[..., None]):
         buttons = {
             "segmentButton": self._onSegment,
             "forceButton": self._onSegmentAnyway,
@@ -50,6 +51,7 @@ class SegmentSection(Section):
         self.run: SegmentationRun | None = None
         self.models = ModelSection(ui, moduleFolder, self.update)
         ui.progressBar.maximum = PROGRESS_STEPS
+        ui.noticeLabel.setStyleSheet(f"color: {textColor('quiet')}")
         self._showRunning(False)
         ui.forceButton.visible = False
         self._say("")
@@ -193,7 +195,7 @@ class SegmentSection(Section):
         self.ui.forceButton.visible = outcome.mayForce
         self._say(outcome.message if outcome.kind in ("done", "cancelled") else _("Nothing was segmented."))
         if outcome.node is not None:
-            self._onResult(outcome.node, volumeNode)
+            self._onResult(outcome.node, volumeNode, outcome.probability)
 
     def _showRunning(self, running: bool) -> None:
         ui = self.ui

@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 import slicer
-import vtk
 from LiverTumorSegLib.labels import LIVER, MORPHOLOGY, Label, label_table
 from slicer.i18n import tr as _
-from vtk.util.numpy_support import numpy_to_vtk
 
+from LiverTumorSegPanel.segmentLabels import orientedImage
 from LiverTumorSegPanel.volumeExport import GridGeometry, gridOf
 
 GEOMETRY_TOLERANCE = 1e-3
@@ -157,7 +156,8 @@ def removeWithDisplay(node) -> None:
 
 def _addSegments(node, labelmap: Labelmap) -> None:
     """Add one segment for each label; all share one labelmap, and a label without voxels is an empty segment."""
-    image = _orientedImage(labelmap)
+    box = _filledBox(labelmap.array)
+    image = orientedImage(labelmap.array[box], labelmap.grid, box)
     representation = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
     segmentation = node.GetSegmentation()
     for label in labelmap.labels:
@@ -172,21 +172,12 @@ def _addSegments(node, labelmap: Labelmap) -> None:
         segmentation.AddSegment(segment, label.name)
 
 
-def _orientedImage(labelmap: Labelmap):
-    """Return the labels as an oriented image cropped to what is not background (all of it when nothing is)."""
-    filled = [np.flatnonzero(labelmap.array.any(axis=axes)) for axes in ((0, 1), (0, 2), (1, 2))]  # i, j, k
-    first = [int(indices[0]) if len(indices) else 0 for indices in filled]
-    last = [int(indices[-1]) if len(indices) else 0 for indices in filled]
-    window = tuple(slice(first[axis], last[axis] + 1) for axis in (2, 1, 0))
-    image = slicer.vtkOrientedImageData()
-    image.SetExtent(first[0], last[0], first[1], last[1], first[2], last[2])
-    voxels = numpy_to_vtk(np.ascontiguousarray(labelmap.array[window]).ravel(), deep=True)
-    voxels.SetName("labels")
-    image.GetPointData().SetScalars(voxels)
-    matrix = vtk.vtkMatrix4x4()
-    matrix.DeepCopy([value for row in labelmap.grid.ijkToRas for value in row])
-    image.SetGeometryFromImageToWorldMatrix(matrix)
-    return image
+def _filledBox(array: np.ndarray) -> tuple[slice, ...]:
+    """Return the box of an array that is not background, its first voxel when everything is."""
+    filled = [np.flatnonzero(array.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
+    if not filled[0].size:
+        return tuple(slice(0, 1) for _axis in filled)
+    return tuple(slice(int(indices[0]), int(indices[-1]) + 1) for indices in filled)
 
 
 def terminologyEntry(label: Label) -> str:

@@ -15,15 +15,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import SimpleITK as sitk
 import slicer
 from slicer.i18n import tr as _
 
 from LiverTumorSegPanel.findingsText import PanelFinding, findingFromEvent, mayForce
 from LiverTumorSegPanel.inferenceProcess import TIME_COLUMN, InferenceProcess, RunRequest, segmentCommand
 from LiverTumorSegPanel.inputCheck import modalityOf
-from LiverTumorSegPanel.lesionRecords import attributesOfReport
 from LiverTumorSegPanel.pollTimer import PollTimer
 from LiverTumorSegPanel.progressText import RunClock
+from LiverTumorSegPanel.resultRecords import attributesOfReport
 from LiverTumorSegPanel.segmentationImport import commitSegmentation, readLabelmap, resultName
 from LiverTumorSegPanel.volumeExport import exportVolume, gridOf
 
@@ -52,6 +53,8 @@ class Outcome:
         What the checks said.
     node : vtkMRMLSegmentationNode or None
         The new node of a run that is done.
+    probability : sitk.Image or None
+        The tumour probability of the liver box, 0..255, for another sensitivity later.
     mayForce : bool
         Whether "Segment anyway" makes sense.
     """
@@ -60,6 +63,7 @@ class Outcome:
     message: str
     findings: tuple[PanelFinding, ...] = ()
     node: object | None = None
+    probability: sitk.Image | None = None
     mayForce: bool = False
 
 
@@ -189,7 +193,9 @@ class SegmentationRun:
             self._volumeNode, labelmap, resultName(self._volumeNode), attributesOfReport(report, self._volumeNode)
         )
         message = _("Done: '{name}'.").format(name=node.GetName())
-        return Outcome("done", message, findings, node)
+        kept = self._result.get("probabilities")
+        probability = sitk.ReadImage(str(self.folder / kept)) if kept else None
+        return Outcome("done", message, findings, node, probability)
 
     def _end(self, outcome: Outcome) -> None:
         self._timer.stop()

@@ -6,6 +6,7 @@ from LiverTumorSegLib.errors import InputError
 
 from LiverTumorSegTraining.data.case import Case
 from LiverTumorSegTraining.data.dataset import find_cases, fold_patients, list_cases, split
+from LiverTumorSegTraining.data.layouts import pairs
 from LiverTumorSegTraining.data.preparation import prepare
 from LiverTumorSegTraining.data.reading import read_channels, read_label
 from LiverTumorSegTraining.recipe.config import DataConfig
@@ -115,3 +116,18 @@ def test_named_and_fractional_splits():
 def test_folds_of_the_data_set_itself(make, tmp_path):
     cases = find_cases(make["csv"](tmp_path / "c"), DataConfig())
     assert fold_patients(cases, 2) == [{"p0", "p2"}, {"p1"}]
+
+
+def test_names_that_slicer_proposes_on_saving_pair(tmp_path):
+    """A CT node and the panel's numbered results of it under the names of the nodes; the newest counts."""
+    image = sitk.Image([4, 4, 4], sitk.sitkInt16)
+    names = ("CT.nrrd", "CT liver 2.seg.nrrd", "CT liver 10.seg.nrrd", "2: Liver.nrrd", "2: Liver liver 1.seg.nrrd")
+    for name in (*names, "own.nrrd", "own.seg.nrrd", "own liver 1.seg.nrrd", "lost liver 1.seg.nrrd"):
+        sitk.WriteImage(image, str(tmp_path / name))
+    found = {case.name: (case.images[0].name, case.label and case.label.name) for case in pairs.find(tmp_path, ["CT"])}
+    assert found == {
+        "CT": ("CT.nrrd", "CT liver 10.seg.nrrd"),
+        "2: Liver": ("2: Liver.nrrd", "2: Liver liver 1.seg.nrrd"),
+        "own": ("own.nrrd", "own.seg.nrrd"),
+        "lost liver 1": ("lost liver 1.nii.gz", "lost liver 1.seg.nrrd"),
+    }

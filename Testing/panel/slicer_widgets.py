@@ -152,7 +152,9 @@ class ctkCollapsibleButton(PythonQtMixin, QtWidgets.QWidget):
     def childEvent(self, event):
         super().childEvent(event)
         if self.__dict__.get("_header") is not None and QtWidgets.QWidget.layout(self) is not None:
-            QtWidgets.QWidget.layout(self).setContentsMargins(8, self.HEADER + 6, 8, 4)
+            layout = QtWidgets.QWidget.layout(self)
+            margins = layout.contentsMargins()
+            layout.setContentsMargins(margins.left(), self.HEADER + 6, margins.right(), 4)
 
     def resizeEvent(self, event):
         self._header.setGeometry(0, 0, QtWidgets.QWidget.width(self), self.HEADER)

@@ -107,7 +107,7 @@ def test_a_ct_that_is_filled_renamed_or_moved_is_looked_at_again(panel, slicer):
 
 def addResult(slicer, name, volumeMl):
     """Add a segmentation that bears the figures of a result with one lesion."""
-    from LiverTumorSegPanel.lesionRecords import attributesOfReport
+    from LiverTumorSegPanel.resultRecords import attributesOfReport
 
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
     lesion = {"id": 1, "volume_ml": volumeMl, "centroid_lps_mm": [1, 2, 3]}

@@ -53,7 +53,7 @@ def test_panel_brings_no_torch_into_slicer():
         "import LiverTumorSegPanel.segmentSection, LiverTumorSegPanel.resultSection, LiverTumorSegPanel.sampleData\n"
         "import LiverTumorSegLib.pipeline.lesions\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr
 
 
@@ -186,7 +186,7 @@ def test_sample_data_is_registered_after_startup_with_a_checksum(application, sl
 
 
 def test_scene_with_a_result_is_saved_and_opened_again(slicer, tmp_path):
-    from LiverTumorSegPanel.lesionRecords import attributesOfReport, lesionsOf, setVerdict, volumesOf
+    from LiverTumorSegPanel.resultRecords import attributesOfReport, lesionsOf, volumesOf
 
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "CT liver 1")
     lesion = {"id": 1, "volume_ml": 2.5, "centroid_lps_mm": [1.0, -2.0, 3.5], "mean_probability": None}
@@ -197,9 +197,6 @@ def test_scene_with_a_result_is_saved_and_opened_again(slicer, tmp_path):
     }
     for name, value in attributesOfReport(report).items():
         node.SetAttribute(name, value)
-    setVerdict(node, 1, "unsure")
-    with pytest.raises(ValueError, match="No verdict"):
-        setVerdict(node, 2, "accept")
     slicer.mrmlScene.SetURL(str(tmp_path / "scene.mrml"))
     slicer.mrmlScene.Commit()
     slicer.mrmlScene.Clear(False)
@@ -208,6 +205,7 @@ def test_scene_with_a_result_is_saved_and_opened_again(slicer, tmp_path):
     again = slicer.mrmlScene.GetFirstNodeByName("CT liver 1")
     assert volumesOf(again) == report["volumes_ml"]
     (record,) = lesionsOf(again)
-    assert (record.verdict, record.figures) == ("unsure", lesion)
-    assert record.centroidRas == (-1.0, 2.0, 3.5)
+    assert (record.number, record.verdict) == (1, "")
+    assert record.figures.items() >= {"volume_ml": 2.5, "mean_probability": None}.items()
+    assert record.placeRas == (-1.0, 2.0, 3.5)
     assert again.GetAttribute("LiverTumorSeg.Model") == "a;b:c 1"

@@ -75,7 +75,7 @@ def test_pictures(shownPanel, slicer, tmp_path):
 
 def drawViews(slicer, panel, node, path):
     """Save the slice views at the largest lesion (or the liver's centre) and the surfaces."""
-    from LiverTumorSegPanel.lesionRecords import lesionsOf
+    from LiverTumorSegPanel.resultRecords import lesionsOf
     from LiverTumorSegPanel.resultView import worldPosition
     from PySide6.QtGui import QImage
 
@@ -85,7 +85,7 @@ def drawViews(slicer, panel, node, path):
     bounds = [0.0] * 6
     node.GetRASBounds(bounds)
     centre = tuple((bounds[2 * axis] + bounds[2 * axis + 1]) / 2 for axis in range(3))
-    place = worldPosition(node, lesions[0].centroidRas) if lesions else centre
+    place = worldPosition(node, lesions[0].placeRas) if lesions else centre
     display = panel.volume.GetDisplayNode()
     display.SetAutoWindowLevel(False)
     display.SetWindowLevel(350, 50)

@@ -1,11 +1,17 @@
-"""A folder of pairs: NAME.nii.gz + NAME_label.nii.gz, or what Slicer exports, NAME.nrrd + NAME.seg.nrrd."""
+"""A folder of pairs: NAME.nii.gz + NAME_label.nii.gz, or what Slicer saves, NAME.nrrd + NAME.seg.nrrd.
+
+Slicer proposes the names of its nodes: the CT "CT" and the panel's results of it become ``CT.nrrd``,
+``CT liver 1.seg.nrrd``, ``CT liver 2.seg.nrrd``; the one with the highest number is the label.
+"""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from LiverTumorSegTraining.data.case import IMAGE_SUFFIXES, Case, without_suffix
 
+_RESULT = re.compile(r"(?P<scan>.+) liver (?P<number>\d+)")
 LABEL_ENDINGS = ("_label", "-label", "_seg", "_segmentation", "-segmentation")
 
 
@@ -21,12 +27,14 @@ def find(root: Path, channels: list[str]) -> list[Case]:
     """
     files = sorted(path for path in root.iterdir() if path.is_file() and path.name.lower().endswith(IMAGE_SUFFIXES))
     labels = {stem: path for path in files if (stem := _stem_of_label(path)) is not None}
+    label_files = set(labels.values())
     images: dict[str, dict[str, Path]] = {}
     for path in files:
-        if path in labels.values():
+        if path in label_files:
             continue
         stem, channel = _channel_of(without_suffix(path), channels)
         images.setdefault(stem, {})[channel] = path
+    labels = _named_after_scans(labels, set(images))
     cases = []
     for stem in sorted(set(images) | set(labels)):
         present = images.get(stem, {})
@@ -46,6 +54,20 @@ def _stem_of_label(path: Path) -> str | None:
         return None
     stem = without_suffix(path)
     return next((stem[: -len(e)] for e in LABEL_ENDINGS if stem.lower().endswith(e)), None)
+
+
+def _named_after_scans(labels: dict[str, Path], scans: set[str]) -> dict[str, Path]:
+    """Return the labels with the panel's results under the name of their scan, the newest result of each."""
+    numbers: dict[str, int] = {}
+    named = {}
+    for stem, path in labels.items():
+        found = _RESULT.fullmatch(stem)
+        if stem in scans or found is None or found["scan"] not in scans:
+            named[stem] = path
+        elif found["scan"] not in labels and int(found["number"]) > numbers.get(found["scan"], 0):
+            numbers[found["scan"]] = int(found["number"])
+            named[found["scan"]] = path
+    return named
 
 
 def _channel_of(stem: str, channels: list[str]) -> tuple[str, str]:

@@ -1,0 +1,134 @@
+"""The figures of a result, kept on its segmentation node so that they are saved with the scene."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from LiverTumorSegLib.review.figures import LesionFigures
+
+PREFIX = "LiverTumorSeg."
+
+_CSV_COLUMNS = (
+    "number",
+    "verdict",
+    "place",
+    "slice",
+    "volume_ml",
+    "diameter_mm",
+    "perpendicular_mm",
+    "mean_hu",
+    "sd_hu",
+    "mean_probability",
+    "distance_to_liver_surface_mm",
+    "voxels",
+)
+
+
+@dataclass(frozen=True)
+class LesionRecord:
+    """One lesion of a result.
+
+    Attributes
+    ----------
+    number : int
+        1 was the largest when the run ended; it is kept for the whole session.
+    verdict : str
+        "", "accept", "reject" or "unsure".
+    figures : dict
+        As `rowOf` gives them.
+    """
+
+    number: int
+    verdict: str
+    figures: dict
+
+    @property
+    def placeRas(self) -> tuple[float, float, float]:
+        """Where to look, in RAS millimetres in the CT's own frame: the middle of the longest diameter."""
+        ends = self.figures.get("longest_lps_mm") or [self.figures["centroid_lps_mm"]]
+        x, y, z = (sum(end[axis] for end in ends) / len(ends) for axis in range(3))
+        return (-x, -y, z)
+
+    def diametersRas(self) -> list[list[tuple[float, float, float]]]:
+        """Return the ends of the longest diameter and of the perpendicular one, in the same frame."""
+        found = [self.figures.get(key) or [] for key in ("longest_lps_mm", "perpendicular_lps_mm")]
+        return [[(-x, -y, z) for x, y, z in ends] for ends in found]
+
+
+def rowOf(figures: LesionFigures) -> dict[str, Any]:
+    """Return what is kept of one lesion, in JSON types."""
+    lesion, place = figures.lesion, figures.place
+    return {
+        "number": figures.number,
+        "verdict": figures.verdict,
+        "place": ", ".join(word for word in (place.lobe, place.height) if word),
+        "slice": place.slice_number,
+        "longest_lps_mm": figures.longest_lps_mm.tolist(),
+        "perpendicular_lps_mm": figures.perpendicular_lps_mm.tolist(),
+        **{key: value for key, value in vars(lesion).items() if key != "id"},
+    }
+
+
+def attributesOfReport(report: dict, volumeNode=None) -> dict[str, str]:
+    """Return the node attributes that keep a report: volumes, lesions and where the result came from."""
+    model = report.get("model") or {}
+    lesions = [
+        {"number": lesion["id"], "verdict": "", **{k: v for k, v in lesion.items() if k != "id"}}
+        for lesion in report.get("lesions", [])
+    ]
+    attributes = {
+        "VolumesMl": json.dumps(report.get("volumes_ml", {})),
+        "Lesions": json.dumps(lesions),
+        "Model": f"{model.get('id', '?')} {model.get('version', '?')}",
+        "ModelSha256": str(model.get("sha256", "")),
+        "Threshold": str(report.get("threshold", "")),
+        "Device": str(report.get("device", "")),
+        "Quality": str(report.get("quality", "")),
+        "Seconds": str((report.get("seconds") or {}).get("total", 0.0)),
+        "Version": str(report.get("version", "")),
+    }
+    if volumeNode is not None:
+        attributes["Volume"] = volumeNode.GetName()
+    return {PREFIX + key: value for key, value in attributes.items()}
+
+
+def isResult(node) -> bool:
+    """Return whether a segmentation node was made by this module."""
+    return node is not None and node.GetAttribute(PREFIX + "Lesions") is not None
+
+
+def hasLiverAndTumor(node) -> bool:
+    """Return whether a result is of a model for liver and tumour: only then there are lesions to judge."""
+    segmentation = node.GetSegmentation()
+    return all(segmentation.GetSegmentIdBySegmentName(name) for name in ("liver", "tumor"))
+
+
+def volumesOf(node) -> dict[str, float]:
+    """Return the volumes of a result in ml: ``liver`` is the whole organ with its tumours, ``tumor`` all lesions."""
+    return json.loads(node.GetAttribute(PREFIX + "VolumesMl") or "{}")
+
+
+def lesionsOf(node) -> list[LesionRecord]:
+    """Return the lesions of a result, by their numbers."""
+    stored = json.loads(node.GetAttribute(PREFIX + "Lesions") or "[]")
+    return [LesionRecord(int(lesion["number"]), str(lesion["verdict"]), lesion) for lesion in stored]
+
+
+def storeFigures(node, rows: list[dict[str, Any]], volumes: dict[str, float]) -> None:
+    """Keep lesions and volumes on a result's node."""
+    node.SetAttribute(PREFIX + "Lesions", json.dumps(rows))
+    node.SetAttribute(PREFIX + "VolumesMl", json.dumps(volumes))
+
+
+def writeCsv(path: Path, lesions: list[LesionRecord]) -> None:
+    """Write one row for each lesion, verdict included; coordinates are LPS millimetres."""
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow([*_CSV_COLUMNS, "x_lps_mm", "y_lps_mm", "z_lps_mm"])
+        for lesion in lesions:
+            figures = ["" if lesion.figures.get(column) is None else lesion.figures[column] for column in _CSV_COLUMNS]
+            writer.writerow([*figures, *lesion.figures["centroid_lps_mm"]])

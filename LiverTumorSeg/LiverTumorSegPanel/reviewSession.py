@@ -1,0 +1,198 @@
+"""A reader's session with one result: what the review room of the core decides, brought into the scene."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import numpy as np
+import SimpleITK as sitk
+import slicer
+from LiverTumorSegLib.labels import TUMOR
+from LiverTumorSegLib.review.erasing import liver_where_erased
+from LiverTumorSegLib.review.figures import measure_session
+from LiverTumorSegLib.review.sensitivity import Preview, Sensitivity
+from LiverTumorSegLib.review.totals import Totals, totals
+from LiverTumorSegLib.review.verdicts import (
+    Verdict,
+    Verdicts,
+    follow_edit,
+    follow_network,
+    judge,
+    open_verdicts,
+    restored_verdicts,
+    stored_verdicts,
+)
+
+from LiverTumorSegPanel.pollTimer import PollTimer
+from LiverTumorSegPanel.resultRecords import PREFIX, rowOf, storeFigures
+from LiverTumorSegPanel.segmentLabels import readLabels, writeLabels
+
+SURFACE_MS = 400
+"""The 3D surfaces follow this long after the last change: renewing a liver's takes seconds."""
+
+
+class ReviewSession:
+    """One result, its CT and the verdicts; every change of the segments goes through here.
+
+    Parameters
+    ----------
+    node : vtkMRMLSegmentationNode
+        A result of this module.
+    volumeNode : vtkMRMLScalarVolumeNode
+        Its CT.
+    saveState : callable
+        Makes what follows one step of the editor's undo.
+    probability : sitk.Image, optional
+        The tumour probability that the run kept.
+
+    Raises
+    ------
+    RuntimeError
+        If the segments "liver" and "tumor" are gone.
+    """
+
+    def __init__(self, node, volumeNode, saveState: Callable[[], None], probability: sitk.Image | None = None):
+        self.node, self.volumeNode = node, volumeNode
+        self._saveState = saveState
+        self._probability = probability
+        self._sensitivity: Sensitivity | None = None
+        self._writing = False
+        self._surfaces = PollTimer(SURFACE_MS, self._renewSurfaces, once=True)
+        self.labels = readLabels(node, volumeNode)
+        stored = node.GetAttribute(PREFIX + "Verdicts")
+        self.verdicts: Verdicts = (
+            restored_verdicts(json.loads(stored), self.labels) if stored else open_verdicts(self.labels)
+        )
+        if not stored:
+            self._store()
+
+    @property
+    def totals(self) -> Totals:
+        """What was accepted of how much."""
+        return totals(self.verdicts, self.volumeNode.GetSpacing())
+
+    @property
+    def isWriting(self) -> bool:
+        """Whether the segments are being changed from here, not by the reader's own hand."""
+        return self._writing
+
+    @property
+    def isEdited(self) -> bool:
+        """Whether the reader has changed the segments by hand."""
+        return self.node.GetAttribute(PREFIX + "Edited") == "1"
+
+    def judge(self, number: int, verdict: Verdict) -> None:
+        """Give a lesion a verdict; a rejected one becomes liver, any other verdict brings it back."""
+        verdicts, labels = judge(self.verdicts, self.labels, number, verdict)
+        self._take(verdicts, labels)
+
+    def followEdit(self) -> None:
+        """Take notice of what the reader changed by hand: erased tumour inside the liver becomes liver."""
+        before, after = self.labels, readLabels(self.node, self.volumeNode)
+        if np.array_equal(before, after):
+            return
+        self.node.SetAttribute(PREFIX + "Edited", "1")
+        filled = liver_where_erased(before, after)
+        self.labels = after
+        # No undo step of its own: the editor's step before the stroke holds the liver as it was.
+        self._write(filled)
+        self.verdicts = follow_edit(self.verdicts, self.labels)
+        self._store()
+
+    def followUndo(self) -> None:
+        """Take notice of a step that was taken back."""
+        self.labels = readLabels(self.node, self.volumeNode)
+        self.verdicts = follow_edit(self.verdicts, self.labels)
+        self._store()
+
+    @property
+    def hasProbability(self) -> bool:
+        """Whether the run's tumour probability was kept: not of a result of an earlier session."""
+        return self._probability is not None
+
+    def sensitivity(self) -> Sensitivity:
+        """Return the kept probability ready for any threshold; only with `hasProbability`."""
+        if self._sensitivity is None:
+            threshold = float(self.node.GetAttribute(PREFIX + "Threshold") or 0.5)
+            image = sitk.GetImageFromArray(self.labels)
+            image.CopyInformation(_imageOf(self.volumeNode))
+            self._sensitivity = Sensitivity.of(self._probability, image, threshold)
+        return self._sensitivity
+
+    def settle(self, threshold: float) -> None:
+        """Take over what the network gives at another threshold; what the reader rejected stays rejected."""
+        sensitivity = self.sensitivity()
+        settled: Preview = sensitivity.settle(threshold)
+        labels = self.labels.copy()
+        labels[sensitivity.box] = settled.labels
+        verdicts, labels = follow_network(self.verdicts, labels)
+        self._take(verdicts, labels)
+        self.node.SetAttribute(PREFIX + "ChosenThreshold", repr(threshold))
+
+    def close(self) -> None:
+        """Renew the surfaces if that is still to be done, and let go."""
+        if self._surfaces.isRunning:
+            self._renewSurfaces()
+
+    def _take(self, verdicts: Verdicts, labels: np.ndarray) -> None:
+        """Make verdicts and labels the present ones, in one step of undo when voxels change."""
+        if not np.array_equal(labels, self.labels):
+            self._saveState()
+            self._write(labels)
+        self.verdicts = verdicts
+        self._store()
+
+    def _write(self, labels: np.ndarray) -> None:
+        if np.array_equal(labels, self.labels):
+            return
+        self._writing = True
+        try:
+            if self.node.GetSegmentation().ContainsRepresentation(_surfaceName()):
+                self.node.RemoveClosedSurfaceRepresentation()
+                self._surfaces.start()
+            elif self._surfaces.isRunning:
+                self._surfaces.start()
+            writeLabels(self.node, self.volumeNode, self.labels, labels)
+        finally:
+            self._writing = False
+        self.labels = labels
+
+    def _renewSurfaces(self) -> None:
+        self._surfaces.stop()
+        self._writing = True
+        try:
+            self.node.CreateClosedSurfaceRepresentation()
+        finally:
+            self._writing = False
+
+    def _store(self) -> None:
+        """Measure, and keep figures and verdicts on the node so that they are saved with the scene."""
+        probability = None if self.isEdited else self._probability
+        figures = measure_session(self.verdicts, self.labels, _imageOf(self.volumeNode), probability)
+        voxelMl = float(np.prod(self.volumeNode.GetSpacing())) / 1000
+        volumes = {
+            "liver": float(np.count_nonzero(self.labels)) * voxelMl,
+            "tumor": float(np.count_nonzero(self.labels == TUMOR.value)) * voxelMl,
+        }
+        wasModifying = self.node.StartModify()
+        storeFigures(self.node, [rowOf(each) for each in figures], volumes)
+        self.node.SetAttribute(PREFIX + "Verdicts", json.dumps(stored_verdicts(self.verdicts)))
+        self.node.EndModify(wasModifying)
+
+
+def _surfaceName() -> str:
+    return slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
+
+
+def _imageOf(volumeNode) -> sitk.Image:
+    """Return the CT as a SimpleITK image (LPS, parent transforms aside)."""
+    image = sitk.GetImageFromArray(slicer.util.arrayFromVolume(volumeNode))
+    directions = [[0.0] * 3 for _row in range(3)]
+    volumeNode.GetIJKToRASDirections(directions)
+    x, y, z = volumeNode.GetOrigin()
+    flipped = np.diag([-1.0, -1.0, 1.0]) @ np.array(directions)
+    image.SetOrigin((-x, -y, z))
+    image.SetSpacing(volumeNode.GetSpacing())
+    image.SetDirection(flipped.ravel().tolist())
+    return image
