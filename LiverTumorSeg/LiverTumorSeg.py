@@ -165,7 +165,7 @@ class LiverTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _onResult(self, node, volumeNode, probability) -> None:
         self.resultSection.showNew(node, volumeNode, probability)
-        self._parameterNode.result = node
+        self._parameterNode.result = self.resultSection.node
 
     def _onSceneStartClose(self, _caller, _event) -> None:
         for section in self.sections:

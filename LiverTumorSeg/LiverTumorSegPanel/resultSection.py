@@ -8,6 +8,7 @@ import SimpleITK as sitk
 import slicer
 from slicer.i18n import tr as _
 
+from LiverTumorSegPanel.candidateSection import CandidateSection
 from LiverTumorSegPanel.correctionEditor import CorrectionEditor
 from LiverTumorSegPanel.diameterMarks import hideDiameters, showDiameters
 from LiverTumorSegPanel.fileDialog import chooseFileToSave
@@ -61,6 +62,7 @@ class ResultSection(Section):
         self._table = LesionTable(ui.lesionTable, self._onSelected, self._onVerdict)
         self._editor = CorrectionEditor(ui.correctButton.layout())
         self._slider = SensitivitySlider(ui, self._refresh)
+        self._candidate = CandidateSection(ui, self._refresh)
         ui.correctButton.connect("contentsCollapsed(bool)", self._onCorrectCollapsed)
         self.show(None)
 
@@ -83,9 +85,17 @@ class ResultSection(Section):
         self._refresh()
 
     def showNew(self, node, volumeNode, probability: sitk.Image | None = None) -> None:
-        """Show a result that was just made, in the views as well, and come to its first lesion."""
+        """Show a result that was just made, in the views as well, and come to its first lesion.
+
+        Where the reader has worked on a result of the same CT, that one stays and the new one is compared with it.
+        """
         if probability is not None:
             self._probabilities[node.GetID()] = probability
+        if self.session is not None and self.session.hasWork and self.session.volumeNode is volumeNode:
+            self._followPendingEdit()
+            node.GetDisplayNode().SetVisibility(False)
+            self._candidate.offer(self.session, node)
+            return
         self.show(node)
         showResult(volumeNode, node)
         if self._table.lesions:
@@ -110,6 +120,7 @@ class ResultSection(Section):
     def _leave(self) -> None:
         """Let go of the result that was shown."""
         self._slider.use(None)
+        self._candidate.drop()
         self._edits.stop()
         if self.session is not None:
             self.session.close()
@@ -157,6 +168,7 @@ class ResultSection(Section):
         ui.undoButton.enabled = self.session is not None
         ui.exportButton.enabled = bool(lesions)
         self._slider.update()
+        self._candidate.update()
         self._showOrHide()
 
     def _onEdited(self, _caller, _event) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import SimpleITK as sitk
 import slicer
 from LiverTumorSegLib.labels import TUMOR
+from LiverTumorSegLib.review.candidate import Change, merge
 from LiverTumorSegLib.review.erasing import liver_where_erased
 from LiverTumorSegLib.review.figures import measure_session
 from LiverTumorSegLib.review.sensitivity import Preview, Sensitivity
@@ -60,6 +61,8 @@ class ReviewSession:
         self._writing = False
         self._surfaces = PollTimer(SURFACE_MS, self._renewSurfaces, once=True)
         self.labels = readLabels(node, volumeNode)
+        self.original = None if self.isEdited else self.labels
+        """The labelmap before any correction by hand; unknown of one that was corrected in an earlier session."""
         stored = node.GetAttribute(PREFIX + "Verdicts")
         self.verdicts: Verdicts = (
             restored_verdicts(json.loads(stored), self.labels) if stored else open_verdicts(self.labels)
@@ -81,6 +84,11 @@ class ReviewSession:
     def isEdited(self) -> bool:
         """Whether the reader has changed the segments by hand."""
         return self.node.GetAttribute(PREFIX + "Edited") == "1"
+
+    @property
+    def hasWork(self) -> bool:
+        """Whether the reader has corrected or judged anything."""
+        return self.isEdited or any(lesion.verdict for lesion in self.verdicts.lesions)
 
     def judge(self, number: int, verdict: Verdict) -> None:
         """Give a lesion a verdict; a rejected one becomes liver, any other verdict brings it back."""
@@ -129,6 +137,11 @@ class ReviewSession:
         verdicts, labels = follow_network(self.verdicts, labels)
         self._take(verdicts, labels)
         self.node.SetAttribute(PREFIX + "ChosenThreshold", repr(threshold))
+
+    def merge(self, candidate: np.ndarray, changes: Iterable[Change]) -> None:
+        """Take over some of what a second run would change, in one step of undo."""
+        labels = merge(self.labels, candidate, changes)
+        self._take(follow_edit(self.verdicts, labels), labels)
 
     def close(self) -> None:
         """Renew the surfaces if that is still to be done, and let go."""

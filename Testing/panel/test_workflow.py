@@ -120,10 +120,10 @@ def test_every_run_is_a_new_node_and_corrections_stay(phantomPanel, slicer):
     corrected[:, :, : corrected.shape[2] // 2] = 0
     slicer.util.updateSegmentBinaryLabelmapFromArray(corrected, first, "tumor", panel.volume)
     panel.wait(lambda: first.GetAttribute("LiverTumorSeg.Edited") == "1")
-    second = panel.segment()
-    assert second is not first
-    assert second.GetName().endswith("liver 2")
-    assert editor.segmentationNode() is second
+    assert panel.segment() is first, "what was corrected stays, and the second run is compared with it"
+    second = slicer.mrmlScene.GetFirstNodeByName(first.GetName().removesuffix("1") + "2")
+    assert second.GetName() in ui.candidateLabel.text
+    assert editor.segmentationNode() is first
     kept = slicer.util.arrayFromSegmentBinaryLabelmap(first, "tumor", panel.volume)
     assert np.array_equal(kept != 0, corrected != 0)
 
