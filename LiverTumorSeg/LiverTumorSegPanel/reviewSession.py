@@ -26,7 +26,7 @@ from LiverTumorSegLib.review.verdicts import (
 )
 
 from LiverTumorSegPanel.pollTimer import PollTimer
-from LiverTumorSegPanel.resultRecords import PREFIX, rowOf, storeFigures
+from LiverTumorSegPanel.resultRecords import PREFIX, lesionsOf, rowOf, storeFigures
 from LiverTumorSegPanel.segmentLabels import readLabels, writeLabels
 
 SURFACE_MS = 400
@@ -92,8 +92,10 @@ class ReviewSession:
 
     def judge(self, number: int, verdict: Verdict) -> None:
         """Give a lesion a verdict; a rejected one becomes liver, any other verdict brings it back."""
+        before = self.verdicts.lesion(number)
         verdicts, labels = judge(self.verdicts, self.labels, number, verdict)
-        self._take(verdicts, labels)
+        # Measuring takes a second on a large scan, and a verdict alone changes no measure.
+        self._take(verdicts, labels, measure=verdicts.lesion(number).region.voxels != before.region.voxels)
 
     def followEdit(self) -> None:
         """Take notice of what the reader changed by hand: erased tumour inside the liver becomes liver."""
@@ -148,16 +150,16 @@ class ReviewSession:
         if self._surfaces.isRunning:
             self._renewSurfaces()
 
-    def _take(self, verdicts: Verdicts, labels: np.ndarray) -> None:
+    def _take(self, verdicts: Verdicts, labels: np.ndarray, measure: bool = True) -> None:
         """Make verdicts and labels the present ones, in one step of undo when voxels change."""
-        if not np.array_equal(labels, self.labels):
+        if labels is not self.labels and not np.array_equal(labels, self.labels):
             self._saveState()
             self._write(labels)
         self.verdicts = verdicts
-        self._store()
+        self._store(measure)
 
     def _write(self, labels: np.ndarray) -> None:
-        if np.array_equal(labels, self.labels):
+        if labels is self.labels:
             return
         self._writing = True
         try:
@@ -179,17 +181,22 @@ class ReviewSession:
         finally:
             self._writing = False
 
-    def _store(self) -> None:
+    def _store(self, measure: bool = True) -> None:
         """Measure, and keep figures and verdicts on the node so that they are saved with the scene."""
-        probability = None if self.isEdited else self._probability
-        figures = measure_session(self.verdicts, self.labels, _imageOf(self.volumeNode), probability)
+        if measure:
+            probability = None if self.isEdited else self._probability
+            figures = measure_session(self.verdicts, self.labels, _imageOf(self.volumeNode), probability)
+            rows = [rowOf(each) for each in figures]
+        else:
+            known = {record.number: record.figures for record in lesionsOf(self.node)}
+            rows = [{**known[lesion.number], "verdict": lesion.verdict} for lesion in self.verdicts.lesions]
         voxelMl = float(np.prod(self.volumeNode.GetSpacing())) / 1000
         volumes = {
             "liver": float(np.count_nonzero(self.labels)) * voxelMl,
             "tumor": float(np.count_nonzero(self.labels == TUMOR.value)) * voxelMl,
         }
         wasModifying = self.node.StartModify()
-        storeFigures(self.node, [rowOf(each) for each in figures], volumes)
+        storeFigures(self.node, rows, volumes)
         self.node.SetAttribute(PREFIX + "Verdicts", json.dumps(stored_verdicts(self.verdicts)))
         self.node.EndModify(wasModifying)
 

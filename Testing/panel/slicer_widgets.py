@@ -106,7 +106,7 @@ class ctkCollapsibleButton(PythonQtMixin, QtWidgets.QWidget):
         self._header = QtWidgets.QToolButton(self)
         self._header.setToolButtonStyle(QtCore.Qt.ToolButtonTextBesideIcon)
         self._header.setStyleSheet(
-            "QToolButton{border:1px solid #b8b8b8; border-radius:3px; background:#e3e3e3; padding-left:4px}"
+            "QToolButton{border:1px solid palette(mid); border-radius:3px; background:palette(midlight)}"
         )
         self._header.clicked.connect(lambda: self._setCollapsed(not self._collapsed))
         self._style()

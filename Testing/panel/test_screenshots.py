@@ -9,6 +9,7 @@ With ``LIVERTUMORSEG_SCREENSHOT_CT=FILE`` the shipped models are shown on that C
 
 import ctypes.util
 import os
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,21 +18,37 @@ import pytest
 pytest.importorskip("slicer", reason="the slicer-core wheel is not installed")
 pytest.importorskip("PySide6", reason="PySide6-Essentials is not installed")
 
+from PySide6 import QtGui
 
 FOLDER = os.environ.get("LIVERTUMORSEG_SCREENSHOTS")
 CT = os.environ.get("LIVERTUMORSEG_SCREENSHOT_CT")
 PANEL_WIDTH = 470
 
 
-def grab(panel, path, height):
+def grab(panel, path):
     """Save the panel as it looks, and check that something is drawn."""
-    panel.parent.resize(PANEL_WIDTH, height)
     for _settle in range(3):
+        panel.parent.resize(PANEL_WIDTH, panel.parent.layout().totalHeightForWidth(PANEL_WIDTH))
         panel.app.processEvents()
     picture = panel.parent.grab()
     assert picture.save(str(path))
     pixels = np.frombuffer(picture.toImage().convertToFormat(picture.toImage().Format.Format_RGB32).bits(), np.uint8)
     assert len(np.unique(pixels)) > 50
+
+
+@contextmanager
+def darkTheme(panel):
+    """Slicer's dark colours while pictures are taken."""
+    before, dark = panel.app.palette(), QtGui.QPalette(QtGui.QColor("#434343"), QtGui.QColor("#323232"))
+    dark.setColor(dark.ColorRole.Base, "#2a2a2a")
+    dark.setColor(dark.ColorRole.AlternateBase, "#383838")
+    panel.app.setPalette(dark)
+    panel.widget.segmentSection.update()
+    panel.widget.resultSection.show(panel.widget.resultSection.node)
+    yield
+    panel.app.setPalette(before)
+    panel.widget.segmentSection.update()
+    panel.widget.resultSection.show(panel.widget.resultSection.node)
 
 
 @pytest.fixture
@@ -56,11 +73,18 @@ def test_pictures(shownPanel, slicer, tmp_path):
     panel.wait(lambda: panel.widget.segmentSection.models.torch is not None)
     ui.segmentButton.click()
     panel.wait(lambda: ui.progressBar.value > 350, 300)
-    grab(panel, folder / "panel_running.png", 700)
+    grab(panel, folder / "panel_running.png")
     panel.wait(lambda: panel.run is None, 600)
     node = panel.widget.resultSection.node
     assert node is not None, ui.findingsLabel.text
-    grab(panel, folder / "panel.png", 720 + 30 * ui.findingsLabel.visible)
+    if ui.lesionTable.rowCount:
+        ui.acceptButton.click()
+        ui.rejectButton.click()
+    grab(panel, folder / "panel.png")
+    with darkTheme(panel):
+        grab(panel, folder / "panel_dark.png")
+    ui.lesionTable.setCurrentCell(ui.lesionTable.rowCount - 1, 0)
+    ui.undoButton.click()
     if ctypes.util.find_library("EGL"):
         drawViews(slicer, panel, node, folder / "panel_views.png")
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
@@ -69,8 +93,10 @@ def test_pictures(shownPanel, slicer, tmp_path):
     ui.segmentButton.click()
     panel.wait(lambda: panel.run is None, 300)
     assert ui.forceButton.visible
-    ui.resultSelector.setCurrentNode(None)
-    grab(panel, folder / "panel_refused.png", 760)
+    slicer.mrmlScene.RemoveNode(node)
+    with darkTheme(panel):
+        grab(panel, folder / "panel_refused_dark.png")
+    grab(panel, folder / "panel_refused.png")
 
 
 def drawViews(slicer, panel, node, path):
