@@ -51,7 +51,6 @@ class SegmentSection(Section):
         self.run: SegmentationRun | None = None
         self.models = ModelSection(ui, moduleFolder, self.update)
         ui.progressBar.maximum = PROGRESS_STEPS
-        ui.noticeLabel.setStyleSheet(f"color: {textColor('quiet')}")
         self._showRunning(False)
         ui.forceButton.visible = False
         self._say("")
@@ -98,6 +97,7 @@ class SegmentSection(Section):
             if self.run is None:
                 self._say("")
                 self._showFindings([])
+        self.ui.noticeLabel.setStyleSheet(f"color: {textColor('quiet')}")  # the theme may have changed
         findings = checkVolumeNode(volumeNode) + self._installationFindings()
         self.ui.inputFindingsLabel.text = findingsAsHtml(findings)
         self.ui.inputFindingsLabel.visible = bool(findings)
