@@ -10,7 +10,7 @@ import SimpleITK as sitk
 import slicer
 from LiverTumorSegLib.labels import TUMOR
 from LiverTumorSegLib.review.candidate import Change, merge
-from LiverTumorSegLib.review.erasing import liver_where_erased
+from LiverTumorSegLib.review.edits import erased_tumor_is_liver
 from LiverTumorSegLib.review.figures import measure_session
 from LiverTumorSegLib.review.sensitivity import Preview, Sensitivity
 from LiverTumorSegLib.review.totals import Totals, totals
@@ -98,12 +98,12 @@ class ReviewSession:
         self._take(verdicts, labels, measure=verdicts.lesion(number).region.voxels != before.region.voxels)
 
     def followEdit(self) -> None:
-        """Take notice of what the reader changed by hand: erased tumour inside the liver becomes liver."""
+        """Take notice of what the reader changed by hand: erased tumour becomes liver."""
         before, after = self.labels, readLabels(self.node, self.volumeNode)
         if np.array_equal(before, after):
             return
         self.node.SetAttribute(PREFIX + "Edited", "1")
-        filled = liver_where_erased(before, after)
+        filled = erased_tumor_is_liver(before, after)
         self.labels = after
         # No undo step of its own: the editor's step before the stroke holds the liver as it was.
         self._write(filled)

@@ -47,6 +47,7 @@ class SegmentSection(Section):
         self._moduleFolder = moduleFolder
         self._onResult = onResult
         self._volumeNode = None
+        self._findings: list[PanelFinding] = []
         self._missing = dependencies.missingPackages()
         self.run: SegmentationRun | None = None
         self.models = ModelSection(ui, moduleFolder, self.update)
@@ -97,7 +98,9 @@ class SegmentSection(Section):
             if self.run is None:
                 self._say("")
                 self._showFindings([])
-        self.ui.noticeLabel.setStyleSheet(f"color: {textColor('quiet')}")  # the theme may have changed
+        # The theme may have changed since these were written.
+        self.ui.noticeLabel.setStyleSheet(f"color: {textColor('quiet')}")
+        self._showFindings(self._findings)
         findings = checkVolumeNode(volumeNode) + self._installationFindings()
         self.ui.inputFindingsLabel.text = findingsAsHtml(findings)
         self.ui.inputFindingsLabel.visible = bool(findings)
@@ -212,6 +215,7 @@ class SegmentSection(Section):
         self.ui.statusLabel.visible = bool(text)
 
     def _showFindings(self, findings: list[PanelFinding]) -> None:
+        self._findings = findings
         self.ui.findingsLabel.text = findingsAsHtml(findings)
         self.ui.findingsLabel.visible = bool(findings)
 
