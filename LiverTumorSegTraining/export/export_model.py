@@ -7,6 +7,7 @@ import dataclasses
 import math
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ import torch
 import yaml
 from LiverTumorSegLib.command import exit_code
 from LiverTumorSegLib.errors import InputError, UsageError
-from LiverTumorSegLib.model.bundle import Bundle, save_bundle
+from LiverTumorSegLib.model.bundle import DESCRIPTION as MODEL_DESCRIPTION
+from LiverTumorSegLib.model.bundle import Bundle, load_bundle, save_bundle
 
 from LiverTumorSegTraining.export.model_card import write_model_card
 from LiverTumorSegTraining.recipe.config import Config, load_config
@@ -122,6 +124,10 @@ def main(arguments: list[str] | None = None) -> int:
         "run", type=Path, metavar="RUN", help="folder that train.py wrote; of a cross-validation all folds"
     )
     parser.add_argument("--output", type=Path, required=True, help="model folder to write")
+    parser.add_argument(
+        "--format", default="bundle", choices=("bundle", "torchscript", "onnx", "monai_bundle"),
+        help="bundle: for segment.py and Slicer; the others for other programs, also from a model folder",
+    )  # fmt: skip
     parser.add_argument("--id", help="name of the model; the recipe's when left out")
     parser.add_argument("--version", default="1.0.0")
     parser.add_argument(
@@ -136,6 +142,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> None:
+    if options.format != "bundle":
+        _export_format(options)
+        return
     runs = fold_folders(options.run) or [options.run]
     for run in runs:
         output = options.output / run.name if len(runs) > 1 else options.output
@@ -151,6 +160,21 @@ def _run(options: argparse.Namespace) -> None:
         print(f"Model {bundle.id} {bundle.version} written to {output} (SHA-256 {bundle.sha256[:12]})")  # noqa: T201
     if len(runs) > 1:
         print(f"segment.py --model {options.output} averages the {len(runs)} networks.")  # noqa: T201
+
+
+def _export_format(options: argparse.Namespace) -> None:
+    from LiverTumorSegTraining.export.formats import export_format
+
+    if (options.run / MODEL_DESCRIPTION).exists():
+        bundle = load_bundle(options.run)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            bundle = export_model(
+                options.run, Path(folder), id=options.id, version=options.version,
+                training=_read_training(options.training), tumor_threshold=options.tumor_threshold, best=options.best,
+            )  # fmt: skip
+    difference = export_format(bundle, options.output, options.format)
+    print(f"{options.format} of {bundle.id} written to {options.output}; differs by {difference:.1g} from the bundle.")  # noqa: T201
 
 
 def fold_folders(run: Path) -> list[Path]:

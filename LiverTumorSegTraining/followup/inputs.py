@@ -152,8 +152,10 @@ def parse_day(text: str) -> date:
 def _time_point(name: str, segmentation: Path, image: Path | None, day: date | None) -> TimePoint:
     labelmap, names = read_segmentation(segmentation)
     what = f"{name}, {segmentation.name}"
-    labels = sitk.GetImageFromArray(canonical_labels(sitk.GetArrayFromImage(labelmap), names, LIVER_TUMOR, what))
+    labels = sitk.GetImageFromArray(canonical_labels(sitk.GetArrayViewFromImage(labelmap), names, LIVER_TUMOR, what))
     labels.CopyInformation(labelmap)
+    # A whole scan is large: what is not needed any more makes room for the CT.
+    del labelmap
     scan = None
     if image is not None:
         scan = read_case(image).image

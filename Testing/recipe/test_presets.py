@@ -68,7 +68,7 @@ def assert_logged_is_evaluated(logged, metrics, regions):
     assert set(found) == regions
     for region, dice in found.items():
         assert logged[SAME[region]] == pytest.approx(dice, abs=1e-3), (region, logged)
-    assert max(found.values()) > 0.02
+    assert max(found.values()) > 0.005
 
 
 LAYOUTS = {"attention_unet_3d": "msd", "unet_3d_128": "pairs", "subvolume_64": "nnunet", "lits_unet_2d": "lits"}
