@@ -22,6 +22,8 @@ from LiverTumorSegTraining.data.case import Case
 from LiverTumorSegTraining.data.dataset import list_cases
 from LiverTumorSegTraining.data.description import BRATS_LABELS, describe, in_agreement
 from LiverTumorSegTraining.data.doubts import doubts_of
+from LiverTumorSegTraining.data.fingerprint import fingerprint
+from LiverTumorSegTraining.data.fingerprint import table as figures_of
 from LiverTumorSegTraining.data.patients import patients_in_words
 from LiverTumorSegTraining.data.verify_case import CaseFacts, case_facts
 from LiverTumorSegTraining.data.workers import on_all_cores
@@ -264,6 +266,9 @@ def _report(options: argparse.Namespace) -> int:
     # Whom to hold out is a recipe's choice: a data set alone is not asked.
     asked = data if config is not None else data.model_copy(update={"validation_fraction": 0.1})
     doubts = doubts_of(cases, facts, asked)
+    if not problems:
+        for what, figures in figures_of(fingerprint(cases, data), data):
+            console.print(f"{what:28} {figures}", highlight=False, markup=False)
     console.print(patients_in_words(cases, data), highlight=False, markup=False)
     for doubt in doubts:
         console.print(f"Warning: {doubt}", highlight=False, markup=False)

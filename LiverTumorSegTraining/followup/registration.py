@@ -101,8 +101,10 @@ class _Overlap:
     """The Dice of two organs after a map, from the baseline's voxel centres looked up in the later scan."""
 
     def __init__(self, baseline: TimePoint, later: TimePoint) -> None:
-        at = np.argwhere(baseline.organ)
-        self._points = physical_points(baseline.labelmap, at[:: max(1, len(at) // _MOST_POINTS)])
+        # Indices of all voxels would take more memory than the scan.
+        flat = np.flatnonzero(baseline.organ)
+        at = np.stack(np.unravel_index(flat[:: max(1, len(flat) // _MOST_POINTS)], baseline.organ.shape), axis=1)
+        self._points = physical_points(baseline.labelmap, at)
         self._volumes = [
             np.count_nonzero(point.organ) * float(np.prod(point.labelmap.GetSpacing())) for point in (baseline, later)
         ]
@@ -137,14 +139,17 @@ def _distance_map(point: TimePoint) -> sitk.Image:
 
 def _corners(point: TimePoint) -> Points:
     """Return the corners of the organ's box in patient coordinates."""
-    at = np.argwhere(point.organ)
-    low, high = at.min(axis=0), at.max(axis=0)
+    hits = [np.flatnonzero(point.organ.any(axis=other)) for other in ((1, 2), (0, 2), (0, 1))]
+    low, high = [hit[0] for hit in hits], [hit[-1] for hit in hits]
     picks = np.array(list(product(*zip(low, high, strict=True))))
     return physical_points(point.labelmap, picks)
 
 
 def _centre(point: TimePoint) -> npt.NDArray[np.float64]:
-    return physical_points(point.labelmap, np.argwhere(point.organ)).mean(axis=0)
+    counts = [np.count_nonzero(point.organ, axis=other) for other in ((1, 2), (0, 2), (0, 1))]
+    index = np.array([[float(np.average(np.arange(len(count)), weights=count)) for count in counts]])
+    centre: npt.NDArray[np.float64] = physical_points(point.labelmap, index)[0]
+    return centre
 
 
 def _optimise(fixed: sitk.Image, moving: sitk.Image, start: sitk.Transform) -> sitk.Transform:
