@@ -31,7 +31,7 @@ NEEDED = {
         *("torch", "SimpleITK", "scipy", "safetensors", "nibabel", "pydicom"),
         *("matplotlib", "jinja2", "rich", "psutil"),
     ),
-    "train": ("torch", "SimpleITK", "monai", "pydantic", "cyclopts", "yaml"),
+    "train": ("torch", "SimpleITK", "monai", "pydantic", "yaml"),
     "test": (),
     "review": (),
 }
