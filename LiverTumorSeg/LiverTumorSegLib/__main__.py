@@ -61,12 +61,12 @@ def _run(options: argparse.Namespace, messages: Messages, stop: list[bool]) -> i
     outcomes: list[Outcome] = []
     for files in requests.cases:
         # Until the scan is read it goes by the name of its file.
-        name = files.name or files.paths[0].name
+        name = files.shown
         messages.start(name, len(requests.cases))
         try:
             if files.paths[0] in requests.many and _finished(files, segmenter, options):
                 messages.progress(name, 1.0, "Finished before")
-                outcomes.append(Outcome(name, "finished before"))
+                outcomes.append(Outcome(files.name or name, "finished before"))
                 continue
             channels = _read(files, segmenter, options, messages)
             name = channels[0].name
@@ -77,9 +77,9 @@ def _run(options: argparse.Namespace, messages: Messages, stop: list[bool]) -> i
             if isinstance(failure, RefusedError):
                 messages.findings(name, failure.findings)
             worst = _failed(name, failure, messages, options.debug)
+            outcomes.append(Outcome(files.name or name, "failed", str(failure)))
             if isinstance(failure, CancelledError | OutOfMemoryError):
-                return worst
-            outcomes.append(Outcome(name, "failed", str(failure)))
+                break
         except MemoryError:
             message = "Not enough memory to read this scan: close other programs, or crop the scan to the abdomen."
             return _failed(name, OutOfMemoryError(message), messages, options.debug)
@@ -122,7 +122,7 @@ def _segmenter(options: argparse.Namespace) -> Segmenter:
 
 def _read(files: CaseFiles, segmenter: Segmenter, options: argparse.Namespace, messages: Messages) -> list[CaseImage]:
     """Return the images of a case, one a channel; what reading found is among the findings of the first."""
-    messages.progress(files.name or files.paths[0].name, 0.0, "Reading the scan")
+    messages.progress(files.shown, 0.0, "Reading the scan")
     channels = read_channels(files, segmenter.bundles[0].channels, options.series)
     noticed = tuple(finding for channel in channels for finding in channel.findings)
     refuse(noticed, options.force)

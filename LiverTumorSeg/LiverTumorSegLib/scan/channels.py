@@ -56,6 +56,11 @@ class CaseFiles:
     paths: tuple[Path, ...]
     name: str | None = None
 
+    @property
+    def shown(self) -> str:
+        """What the case is called until it is read: its only file, or its name where it has several."""
+        return self.paths[0].name if len(self.paths) == 1 or self.name is None else self.name
+
 
 def group_inputs(inputs: Sequence[Path], channels: Sequence[str]) -> list[CaseFiles]:
     """Return the inputs of a command line, those of one case together.
