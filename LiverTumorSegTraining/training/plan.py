@@ -45,7 +45,7 @@ def propose(prints: Sequence[CasePrint], data: DataConfig, is_ct: bool, memory_g
     spacing = target_spacing(prints)
     network = NetworkConfig(features=[32, 64, 128, 192], blocks=[1, 1, 1, 1])
     extent = np.median([np.multiply(one.size, one.spacing_mm) for one in prints], axis=0)
-    shape_zyx = np.maximum(np.round(extent / spacing), 1)[::-1].astype(int)
+    shape_zyx = [int(n) for n in np.maximum(np.round(extent / spacing), 1)[::-1]]
     patch = patch_for(network, len(data.channels), len(data.labels) + 1, shape_zyx, 2, memory_gb * 1e9)
     liver_first = [canonical_name(label) for label in data.labels[:2]] == ["liver", "tumor"]
     content: dict[str, Any] = {
