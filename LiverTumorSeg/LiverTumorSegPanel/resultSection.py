@@ -144,6 +144,8 @@ class ResultSection(Section):
         self.watch(*watched)
 
     def _onScene(self, _caller, _event) -> None:
+        there = slicer.mrmlScene.GetNodeByID
+        self._probabilities = {nodeId: kept for nodeId, kept in self._probabilities.items() if there(nodeId)}
         self._showOrHide()
 
     def _showOrHide(self) -> None:

@@ -9,12 +9,15 @@ from LiverTumorSegLib.labels import TUMOR
 from LiverTumorSegLib.review.sensitivity import HIGHEST_THRESHOLD, LOWEST_THRESHOLD
 from slicer.i18n import tr as _
 
+from LiverTumorSegPanel.pollTimer import PollTimer
 from LiverTumorSegPanel.preview import PreviewDisplay
 from LiverTumorSegPanel.resultRecords import PREFIX
 from LiverTumorSegPanel.reviewSession import ReviewSession
 from LiverTumorSegPanel.volumeExport import gridOf
 
 STEPS = 100
+KEYS_SETTLE_MS = 400
+"""The result follows this long after the last step by the arrow keys or the wheel; a drag is let go by the mouse."""
 SNAP = 1
 """This near to the default the slider means the default."""
 
@@ -34,6 +37,8 @@ class SensitivitySlider:
         self._ui, self._onSettled = ui, onSettled
         self._session: ReviewSession | None = None
         self._display: PreviewDisplay | None = None
+        self._held = False
+        self._settles = PollTimer(KEYS_SETTLE_MS, self._onReleased, once=True)
         slider = ui.sensitivitySlider
         slider.minimum, slider.maximum = 0, STEPS
         slider.connect("sliderPressed()", self._onPressed)
@@ -81,15 +86,15 @@ class SensitivitySlider:
         return default if abs(position - positionOf(default)) <= SNAP else thresholdOf(position)
 
     def _onPressed(self) -> None:
-        if self._session is not None and self._display is None:
-            self._display = PreviewDisplay(self._session.node, gridOf(self._session.volumeNode))
+        self._held = True
 
     def _onMoved(self, _position: int) -> None:
         if self._session is None:
             return
-        if self._display is None:  # by the arrow keys or the wheel: each step is let go at once
-            self._settle(self._threshold())
-            return
+        if self._display is None:
+            self._display = PreviewDisplay(self._session.node, gridOf(self._session.volumeNode))
+        if not self._held:
+            self._settles.start()
         sensitivity = self._session.sensitivity()
         preview = sensitivity.preview(self._threshold())
         self._display.show(preview.labels == TUMOR.value, sensitivity.box)
@@ -100,6 +105,8 @@ class SensitivitySlider:
         )
 
     def _onReleased(self) -> None:
+        self._held = False
+        self._settles.stop()
         threshold = self._threshold() if self._session is not None else 0.0
         self._hidePreview()
         if self._session is not None:
@@ -127,6 +134,7 @@ class SensitivitySlider:
         return slicer.util.confirmOkCancelDisplay(question)
 
     def _hidePreview(self) -> None:
+        self._settles.stop()
         if self._display is not None:
             self._display.close()
             self._display = None

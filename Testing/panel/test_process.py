@@ -173,5 +173,5 @@ def test_arguments_are_never_a_shell_string(application):
     command = segmentCommand(request)
     assert command[1:4] == ["-m", "LiverTumorSegLib", "; rm -rf ~/x y.nrrd"]
     assert command[command.index("--model") : command.index("--model") + 3] == ["--model", "/a b", "/c"]
-    assert command[-2:] == ["--force", "--json-progress"]
+    assert command[-3:] == ["--force", "--probabilities", "--json-progress"]
     assert "--modality" not in segmentCommand(RunRequest(Path("x"), Path("y"), modality="PT"))

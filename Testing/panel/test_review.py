@@ -235,11 +235,15 @@ def test_the_slider_asks_before_it_replaces_a_correction(reading, slicer, monkey
     reading.wait(lambda: reading.ui.lesionTable.rowCount == 2)
     corrected, asked = labelsNow(reading), []
     monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", lambda text: asked.append(text) or len(asked) > 1)
-    reading.ui.sensitivitySlider.value = positionOf(0.3)  # by the arrow keys
+    for step in (0.4, 0.35, 0.3):  # by the arrow keys: the last one counts
+        reading.ui.sensitivitySlider.value = positionOf(step)
+    reading.wait(lambda: asked)
     assert "corrected by hand" in asked[0]
     assert np.array_equal(labelsNow(reading), corrected)
     assert reading.ui.sensitivitySlider.value == positionOf(0.5)
+    assert slicer.mrmlScene.GetFirstNodeByName("Preview") is None
     reading.ui.sensitivitySlider.value = positionOf(0.3)
+    reading.wait(lambda: len(asked) == 2)
     assert (labelsNow(reading)[LESIONS[0]] == 2).all()
     reading.ui.undoButton.click()
     assert np.array_equal(labelsNow(reading), corrected)
