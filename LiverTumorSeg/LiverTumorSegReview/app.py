@@ -210,23 +210,28 @@ class ReviewApp(TrameApp):
             else:
                 drop_autosave(self._files)
 
-    async def segment(self) -> None:
+    def segment(self) -> None:
         """Segment the scan in a child process, then open the result."""
+        if self._run is not None:
+            return
         self.state.update({"running": True, "message": "", "progress": 0, "progress_words": "Starting"})
-        self.state.flush()
         self._run = SegmentRun(self._files, self.state.quality, self._progress)
-        refused = await self._run.run()
+        # Awaited here, it would keep every other message of the page waiting, Cancel among them.
+        create_task(self._segment(self._run))
+
+    def cancel(self) -> None:
+        """End the run."""
+        if self._run is not None:
+            create_task(self._run.cancel())
+
+    async def _segment(self, run: SegmentRun) -> None:
+        refused = await run.run()
         self._run = None
         with self.state:
             self.state.running = False
             self.state.message = "Cancelled; nothing was written." if refused == "" else refused or ""
             if refused is None:
                 self._open()
-
-    async def cancel(self) -> None:
-        """End the run."""
-        if self._run is not None:
-            await self._run.cancel()
 
     def _open(self) -> None:
         with self._said():

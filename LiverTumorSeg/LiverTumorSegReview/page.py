@@ -46,8 +46,8 @@ class Actions(Protocol):
     def save(self) -> None: ...  # noqa: D102
     def export(self) -> None: ...  # noqa: D102
     def answer_autosave(self, taken: bool) -> None: ...  # noqa: D102
-    async def segment(self) -> None: ...  # noqa: D102
-    async def cancel(self) -> None: ...  # noqa: D102
+    def segment(self) -> None: ...  # noqa: D102
+    def cancel(self) -> None: ...  # noqa: D102
 
 
 def first_state(name: str, training_folder: str) -> dict[str, Any]:

@@ -59,6 +59,8 @@ class SegmentRun:
             **group,
         )
         assert self._process.stdout is not None  # a pipe was asked for
+        if self._cancelled:
+            _end(self._process.pid, gently=True)
         error = ""
         async for line in self._process.stdout:
             with contextlib.suppress(ValueError):
@@ -77,9 +79,11 @@ class SegmentRun:
     async def cancel(self) -> None:
         """End the run and every process that it started; nothing half written stays."""
         process = self._process
-        if process is None or process.returncode is not None:
+        if process is not None and process.returncode is not None:
             return
         self._cancelled = True
+        if process is None:  # it is about to start
+            return
         _end(process.pid, gently=True)
         try:
             await asyncio.wait_for(process.wait(), GRACE_S)

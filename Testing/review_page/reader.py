@@ -140,14 +140,29 @@ def second_session(browser: Browser, server: Server, pictures: Path) -> dict[str
     return seen
 
 
+def scan_alone(browser: Browser, server: Server, pictures: Path) -> dict[str, Any]:
+    page = open_page(browser, server.link)
+    page.click("#segment")
+    page.click("#cancel")
+    seen = {"cancelled": until(page, "#message", "t.includes('Cancelled')")}
+    seen["offered_again"] = page.locator("#segment").count()
+    page.close()
+    return seen
+
+
 def main() -> None:
     chromium, folder, pictures = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     with sync_playwright() as playwright:
         arguments = ["--no-sandbox", "--disable-gpu"]
         browser = playwright.chromium.launch(executable_path=chromium, args=arguments, timeout=PATIENT_MS)
         seen = {}
-        for name, session in (("first", first_session), ("second", second_session)):
-            server = Server(folder)
+        scan = folder.parent / "phantom.nii.gz"
+        for name, session, case in (
+            ("first", first_session, folder),
+            ("second", second_session, folder),
+            ("scan", scan_alone, scan),
+        ):
+            server = Server(case, "--output", str(folder.parent / "new"))
             try:
                 seen[name] = session(browser, server, pictures)
             finally:

@@ -99,5 +99,7 @@ def test_a_reader_at_the_page(chromium, result, tmp_path):
     assert len(np.unique(np.nonzero(painted)[0])) == 1, "a flat brush paints in one slice"
     assert second["reopened"].startswith("accepted 1 of 3")
     assert "1 unsure" in second["restored"], "what was not saved when the server was killed"
+    assert seen["scan"] == {"cancelled": "Cancelled; nothing was written.", "offered_again": 1}
+    assert not list((result.parent / "new").glob("*"))
     for name in ("rejected", "painted", "restored"):
         assert (pictures / f"{name}.png").stat().st_size > 50_000
