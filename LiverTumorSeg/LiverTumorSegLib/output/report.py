@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__
-from ..errors import readable
 from ..labels import label_table
 from ..pipeline.lesions import Lesion
 from ..wholefile import write_text
@@ -52,7 +51,7 @@ def build_report(case: CaseImage, result: Result, *, quality: str) -> dict[str, 
     }
     return {
         "input": {
-            "path": readable(str(case.path)),
+            "path": str(case.path),
             "geometry": geometry,
             "sha256": case.sha256,
             "series": [asdict(record) for record in case.series],
