@@ -43,13 +43,13 @@ class View:
     grid: sitk.Image
     grey: npt.NDArray[np.generic] | None
     labels: npt.NDArray[np.uint8]
-    numbers: npt.NDArray[np.uint32]
+    numbers: npt.NDArray[np.uint16]
     slices_below: int
 
     @cached_property
     def boxes(self) -> list[tuple[slice, ...] | None]:
         """The box of each lesion, by id - 1."""
-        boxes: list[tuple[slice, ...] | None] = ndimage.find_objects(self.numbers.view(np.int32))
+        boxes: list[tuple[slice, ...] | None] = ndimage.find_objects(self.numbers)
         return boxes
 
     def largest_slice(self, ids: tuple[int, ...]) -> int | None:

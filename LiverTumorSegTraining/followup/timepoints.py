@@ -75,8 +75,8 @@ class TimePoint:
 
     @cached_property
     def numbers(self) -> sitk.Image:
-        """The lesions' ids, uint32."""
-        return sitk.Cast(label_lesions(self.labelmap), sitk.sitkUInt32)
+        """The lesions' ids, uint16."""
+        return sitk.Cast(label_lesions(self.labelmap), sitk.sitkUInt16)
 
     @cached_property
     def organ(self) -> npt.NDArray[np.bool_]:
