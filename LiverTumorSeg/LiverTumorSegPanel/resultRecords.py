@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from LiverTumorSegLib.review.figures import LesionFigures
+from LiverTumorSegLib.wholefile import whole_file
 
 PREFIX = "LiverTumorSeg."
 
@@ -126,7 +127,7 @@ def storeFigures(node, rows: list[dict[str, Any]], volumes: dict[str, float]) ->
 
 def writeCsv(path: Path, lesions: list[LesionRecord]) -> None:
     """Write one row for each lesion, verdict included; coordinates are LPS millimetres."""
-    with path.open("w", encoding="utf-8", newline="") as stream:
+    with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow([*_CSV_COLUMNS, "x_lps_mm", "y_lps_mm", "z_lps_mm"])
         for lesion in lesions:
