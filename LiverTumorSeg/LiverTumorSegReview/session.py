@@ -5,7 +5,7 @@ It knows neither Slicer nor trame; the page shows what it says.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,7 @@ class _Step:
     labels: tuple[Labels, Labels]
     verdicts: tuple[Verdicts, Verdicts]
     thresholds: tuple[float, float]
+    same_lesions: bool
 
 
 class ReaderSession:
@@ -68,6 +69,7 @@ class ReaderSession:
         self.edited = False
         self.saved = True
         self.revision = 0
+        self._measured: tuple[LesionFigures, ...] | None = None
         self._steps: list[_Step] = []
         self._place = 0
         self.sensitivity: Sensitivity | None = None
@@ -78,7 +80,10 @@ class ReaderSession:
 
     def judge(self, number: int, verdict: Verdict) -> None:
         """Give a lesion a verdict; one step."""
-        self._take(f"lesion {number}: {verdict or 'no verdict'}", *judge(self.verdicts, self.labels, number, verdict))
+        verdicts, labels = judge(self.verdicts, self.labels, number, verdict)
+        sizes = [[lesion.region.voxels for lesion in each.lesions] for each in (self.verdicts, verdicts)]
+        words = f"lesion {number}: {verdict or 'no verdict'}"
+        self._take(words, verdicts, labels, same_lesions=sizes[0] == sizes[1])
 
     def painted(self, labels: Labels) -> bool:
         """Take over what the editor holds after a stroke, as one step; return whether it differs from what it holds.
@@ -134,7 +139,13 @@ class ReaderSession:
 
     def rows(self) -> tuple[LesionFigures, ...]:
         """Return the lesion table."""
-        return measure_session(self.verdicts, self.labels, self.image, self.probability)
+        if self._measured is None:
+            self._measured = measure_session(self.verdicts, self.labels, self.image, self.probability)
+        # A verdict alone changes no measure: neither the lesions nor the organ are others.
+        return tuple(
+            replace(row, verdict=lesion.verdict)
+            for row, lesion in zip(self._measured, self.verdicts.lesions, strict=True)
+        )
 
     def totals(self) -> Totals:
         """Return counts and volumes by verdict."""
@@ -146,22 +157,31 @@ class ReaderSession:
         organ, tumor = np.count_nonzero(self.labels >= LIVER.value), np.count_nonzero(self.labels == TUMOR.value)
         return {"liver": organ * voxel_ml, "tumor": tumor * voxel_ml}
 
-    def _take(self, words: str, verdicts: Verdicts, labels: Labels, threshold: float | None = None) -> None:
+    def _take(
+        self,
+        words: str,
+        verdicts: Verdicts,
+        labels: Labels,
+        threshold: float | None = None,
+        same_lesions: bool = False,
+    ) -> None:
         region = changed_region(self.labels, labels)
         box = region.box if region is not None else (slice(0, 0),) * 3
         thresholds = self.shown_threshold, self.shown_threshold if threshold is None else threshold
         parts = self.labels[box].copy(), labels[box].copy()
-        step = _Step(words, box, parts, (self.verdicts, verdicts), thresholds)
+        step = _Step(words, box, parts, (self.verdicts, verdicts), thresholds, same_lesions)
         self._steps = [*self._steps[: self._place], step][-STEPS:]
         self._place = len(self._steps)
-        self._now(labels, verdicts, thresholds[1])
+        self._now(step, labels, 1)
 
     def _put(self, step: _Step, side: int) -> None:
         labels = self.labels.copy()
         labels[step.box] = step.labels[side]
-        self._now(labels, step.verdicts[side], step.thresholds[side])
+        self._now(step, labels, side)
 
-    def _now(self, labels: Labels, verdicts: Verdicts, threshold: float) -> None:
-        self.labels, self.verdicts, self.shown_threshold = labels, verdicts, threshold
+    def _now(self, step: _Step, labels: Labels, side: int) -> None:
+        self.labels, self.verdicts, self.shown_threshold = labels, step.verdicts[side], step.thresholds[side]
+        if not step.same_lesions:
+            self._measured = None
         self.saved = False
         self.revision += 1

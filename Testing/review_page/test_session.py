@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from LiverTumorSegLib.errors import InputError
 from LiverTumorSegLib.labels import LIVER_TUMOR
 from LiverTumorSegLib.output.segfile import read_segmentation, write_segmentation
+from LiverTumorSegLib.review.figures import measure_session
 from LiverTumorSegReview.case_files import find_case
 from LiverTumorSegReview.session import ReaderSession
 from LiverTumorSegReview.storage import (
@@ -100,6 +101,11 @@ def test_every_step_can_be_undone_and_done_again(actions):
             drawn[3 + n : 5 + n, 8:11, 14:17] = 2 if action == "paint" else 0
             session.painted(drawn)
         assert session.revision >= revision
+        fresh = measure_session(session.verdicts, session.labels, session.image, session.probability)
+        shown = session.rows()
+        assert [(row.lesion, row.verdict, row.place) for row in shown] == [
+            (x.lesion, x.verdict, x.place) for x in fresh
+        ]
     end = session.labels.copy(), session.verdicts
     while session.can_undo:
         session.undo()
