@@ -214,9 +214,7 @@ def test_multi_frame_images_are_named(tmp_path, ct, dicom_series):
         PixelData=array.tobytes(),
         SOPClassUID="1.2.840.10008.5.1.4.1.1.7.3",
     )
-    with pytest.raises(
-        InputError, match="It holds multi-frame CT objects without positions of their frames"
-    ):
+    with pytest.raises(InputError, match="It holds multi-frame CT objects without positions of their frames"):
         read_case(tmp_path)
 
 
