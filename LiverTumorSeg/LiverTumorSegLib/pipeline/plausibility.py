@@ -1,6 +1,6 @@
 """Does what was found look like a liver? A pelvis has no liver, and a full bladder is no proof of one.
 
-The limits were set on 34 scans and 300 parts cut out of them, with and without liver; each alone is met by some true
+The limits were set on 198 scans and parts cut out of scans, with and without liver; each alone is met by some true
 liver (fatty, cut by a border, replaced by tumour), so two doubts together are needed.
 """
 
