@@ -9,6 +9,16 @@ import qt
 FOLDER_SETTING = "LiverTumorSeg/ExportFolder"
 
 
+def chooseFolder(title: str) -> Path | None:
+    """Return the folder that the reader chose to write into, or None."""
+    settings = qt.QSettings()
+    chosen = qt.QFileDialog.getExistingDirectory(None, title, str(settings.value(FOLDER_SETTING) or ""))
+    if not chosen:
+        return None
+    settings.setValue(FOLDER_SETTING, chosen)
+    return Path(chosen)
+
+
 def chooseFileToSave(title: str, name: str, kind: str) -> Path | None:
     """Return the path that the reader chose, or None.
 

@@ -11,7 +11,7 @@ from slicer.i18n import tr as _
 from LiverTumorSegPanel.candidateSection import CandidateSection
 from LiverTumorSegPanel.correctionEditor import CorrectionEditor
 from LiverTumorSegPanel.diameterMarks import hideDiameters, showDiameters
-from LiverTumorSegPanel.fileDialog import chooseFileToSave
+from LiverTumorSegPanel.fileDialog import chooseFileToSave, chooseFolder
 from LiverTumorSegPanel.lesionTable import LesionTable
 from LiverTumorSegPanel.pollTimer import PollTimer
 from LiverTumorSegPanel.progressText import durationText
@@ -53,6 +53,7 @@ class ResultSection(Section):
             "unsureButton": self._onUnsure,
             "undoButton": self._onUndo,
             "exportButton": self._onExport,
+            "trainingButton": self._onTrainingPair,
         }
         super().__init__(ui, buttons)
         self._node = None
@@ -167,7 +168,7 @@ class ResultSection(Section):
         for button in (ui.acceptButton, ui.rejectButton, ui.unsureButton):
             button.enabled = self.session is not None
             button.visible = bool(lesions)
-        ui.undoButton.enabled = self.session is not None
+        ui.undoButton.enabled = ui.trainingButton.enabled = self.session is not None
         ui.exportButton.enabled = bool(lesions)
         self._slider.update()
         self._candidate.update()
@@ -238,6 +239,15 @@ class ResultSection(Section):
         if path is not None:
             with slicer.util.tryWithErrorDisplay(_("The lesions could not be exported.")):
                 writeCsv(path, lesions)
+
+    def _onTrainingPair(self) -> None:
+        write = self.session.trainingPair()  # as it is now, before the dialog
+        folder = chooseFolder(_("Folder of training pairs"))
+        if folder is not None:
+            with slicer.util.tryWithErrorDisplay(_("The training pair could not be written."), waitCursor=True):
+                pair = write(folder)
+                message = _("Written: {image} and {label}. Neither holds a name, date or number of the patient.")
+                slicer.util.infoDisplay(message.format(image=pair.image.name, label=pair.label.name))
 
 
 def _hintText(session: ReviewSession | None, lesions: list[LesionRecord]) -> str:

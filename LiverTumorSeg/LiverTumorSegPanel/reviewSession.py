@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
@@ -14,6 +16,7 @@ from LiverTumorSegLib.review.edits import erased_tumor_is_liver
 from LiverTumorSegLib.review.figures import measure_session
 from LiverTumorSegLib.review.sensitivity import Preview, Sensitivity
 from LiverTumorSegLib.review.totals import Totals, totals
+from LiverTumorSegLib.review.training_pair import TrainingPair, write_training_pair
 from LiverTumorSegLib.review.verdicts import (
     Verdict,
     Verdicts,
@@ -144,6 +147,20 @@ class ReviewSession:
         """Take over some of what a second run would change, in one step of undo."""
         labels = merge(self.labels, candidate, changes)
         self._take(follow_edit(self.verdicts, labels), labels)
+
+    def trainingPair(self) -> Callable[[Path], TrainingPair]:
+        """Return what writes this session, as it is now, into a folder as a pair for training."""
+        kept = {
+            key: self.node.GetAttribute(PREFIX + key.capitalize()) or "" for key in ("model", "threshold", "quality")
+        }
+        return partial(
+            write_training_pair,
+            image=_imageOf(self.volumeNode),
+            labels=self.labels,
+            verdicts=self.verdicts,
+            original=self.original,
+            provenance=kept,
+        )
 
     def close(self) -> None:
         """Renew the surfaces if that is still to be done, and let go."""

@@ -365,3 +365,24 @@ def test_a_second_run_beside_an_untouched_result_is_simply_shown(reading, slicer
     second = secondRun(reading, slicer, labelArray())
     assert reading.widget.resultSection.node is second
     assert not reading.ui.candidateButton.visible
+
+
+def test_a_training_pair_is_what_was_judged_and_names_nobody(reading, slicer, application, tmp_path):
+    ui, dialogs = reading.ui, application.qt.QFileDialog
+    reading.volume.SetName("Smith^John")
+    for row, button in enumerate((ui.acceptButton, ui.rejectButton, ui.unsureButton)):
+        ui.lesionTable.setCurrentCell(row, 0)
+        button.click()
+    dialogs.answer = str(tmp_path / "pairs")
+    dialogs.mayClose = lambda: ui.resultSelector.setCurrentNode(None) or True  # another result, or none, meanwhile
+    ui.trainingButton.click()
+    (label,) = (tmp_path / "pairs").glob("*_label.nii.gz")
+    learned = sitk.GetArrayFromImage(sitk.ReadImage(str(label)))
+    assert (learned[LESIONS[0]] == 2).all()
+    assert (learned[LESIONS[1]] == 1).all()
+    assert (learned[LESIONS[2]] == 255).all()
+    image = sitk.ReadImage(str(label).replace("_label", ""))
+    assert np.array_equal(sitk.GetArrayFromImage(image), slicer.util.arrayFromVolume(reading.volume))
+    (log,) = label.parent.glob("*.json")
+    assert json.loads(log.read_text(encoding="utf-8"))["model"] == "m 1"
+    assert not any("Smith" in path.name or b"Smith" in path.read_bytes() for path in label.parent.iterdir())
