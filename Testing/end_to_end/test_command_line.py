@@ -84,7 +84,7 @@ def test_a_case_gives_all_files_and_json_lines(models, scan, tmp_path):
     report = json.loads((tmp_path / "patient.report.json").read_text(encoding="utf-8"))
     wanted = {"input", "findings", "model", "localiser", "device", "quality", "seconds", "peak_rss_mb", "volumes_ml"}
     assert wanted | {"lesions", "version"} <= set(report)
-    assert set(report["input"]) == {"path", "geometry", "sha256"}
+    assert set(report["input"]) == {"path", "geometry", "sha256", "series"}
     assert report["model"]["id"] == "density-liver-tumor"
     voxels = sitk.GetArrayViewFromImage(labelmap)
     millilitre = np.prod(image.GetSpacing()) / 1000
