@@ -61,7 +61,7 @@ img { border-radius: 6px; display: block; height: auto; max-width: 100%; }
 {% if item.report.lesions %}
 <div class="wide"><table>
 <tr><th>No.</th><th>Volume, ml</th><th>Longest, mm</th><th>Perpendicular, mm</th><th>Mean HU</th><th>SD HU</th>
-<th>Probability</th><th>To liver surface, mm</th><th>Centre L, P, S, mm</th></tr>
+<th>Network score</th><th>To liver surface, mm</th><th>Centre L, P, S, mm</th></tr>
 {% for lesion in item.report.lesions[:40] %}
 <tr><td>{{ lesion.id }}</td><td>{{ lesion.volume_ml | number(2) }}</td><td>{{ lesion.diameter_mm | number }}</td>
 <td>{{ lesion.perpendicular_mm | number }}</td><td>{{ lesion.mean_hu | number(0) }}</td><td>{{ lesion.sd_hu | number(0) }}</td>
