@@ -8,7 +8,7 @@ from __future__ import annotations
 import slicer
 from slicer.i18n import tr as _
 
-from LiverTumorSegPanel.findingsText import PanelFinding
+from LiverTumorSegPanel.panelFinding import PanelFinding
 
 
 def checkVolumeNode(volumeNode) -> list[PanelFinding]:

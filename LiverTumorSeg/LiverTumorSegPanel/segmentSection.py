@@ -11,10 +11,11 @@ import vtk
 from slicer.i18n import tr as _
 
 from LiverTumorSegPanel import dependencies
-from LiverTumorSegPanel.findingsText import PanelFinding, findingsAsHtml
+from LiverTumorSegPanel.findingsText import findingsAsHtml
 from LiverTumorSegPanel.inferenceProcess import RunRequest
 from LiverTumorSegPanel.inputCheck import checkVolumeNode
 from LiverTumorSegPanel.modelSection import ModelSection
+from LiverTumorSegPanel.panelFinding import PanelFinding
 from LiverTumorSegPanel.section import Section
 from LiverTumorSegPanel.segmentationRun import Outcome, SegmentationRun
 from LiverTumorSegPanel.textColors import textColor

@@ -19,9 +19,9 @@ import SimpleITK as sitk
 import slicer
 from slicer.i18n import tr as _
 
-from LiverTumorSegPanel.findingsText import PanelFinding, findingFromEvent, mayForce
 from LiverTumorSegPanel.inferenceProcess import TIME_COLUMN, InferenceProcess, RunRequest, segmentCommand
 from LiverTumorSegPanel.inputCheck import modalityOf
+from LiverTumorSegPanel.panelFinding import PanelFinding, findingFromEvent, mayForce
 from LiverTumorSegPanel.pollTimer import PollTimer
 from LiverTumorSegPanel.progressText import RunClock
 from LiverTumorSegPanel.resultRecords import attributesOfReport

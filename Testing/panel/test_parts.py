@@ -88,7 +88,8 @@ def test_durations_and_remaining_time(application):
 
 
 def test_findings_are_escaped_sorted_and_said_once(application):
-    from LiverTumorSegPanel.findingsText import PanelFinding, findingFromEvent, findingsAsHtml, mayForce
+    from LiverTumorSegPanel.findingsText import findingsAsHtml
+    from LiverTumorSegPanel.panelFinding import PanelFinding, findingFromEvent, mayForce
 
     low = PanelFinding("info", "a <b> & c")
     error = findingFromEvent({"grade": "error", "message": "not a CT", "overridable": True})
@@ -150,7 +151,8 @@ def test_modality_comes_from_the_subject_hierarchy(slicer):
 
 @pytest.mark.parametrize("window", ["#f0f0f0", "#ffffff", "#323232", "#1e1e1e", "#7a7a7a"])
 def test_text_can_be_read_in_light_and_dark_themes(application, monkeypatch, window):
-    from LiverTumorSegPanel.findingsText import GRADES, PanelFinding, findingsAsHtml
+    from LiverTumorSegPanel.findingsText import findingsAsHtml
+    from LiverTumorSegPanel.panelFinding import GRADES, PanelFinding
     from LiverTumorSegPanel.textColors import contrast, textColor
 
     assert contrast("#000000", "#ffffff") == pytest.approx(21)
