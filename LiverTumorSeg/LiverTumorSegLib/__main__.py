@@ -72,17 +72,14 @@ def _run(options: argparse.Namespace, messages: Messages, stop: list[bool]) -> i
             name = channels[0].name
             _one_case(channels, segmenter, folder, options, messages, stop)
             outcomes.append(Outcome(name, "done"))
-        except (LiverTumorSegError, OSError) as error:
-            failure = as_sentence(error) if isinstance(error, OSError) else error
+        except (LiverTumorSegError, OSError, MemoryError) as error:
+            failure = _failure_of(error)
             if isinstance(failure, RefusedError):
                 messages.findings(name, failure.findings)
             worst = _failed(name, failure, messages, options.debug)
             outcomes.append(Outcome(files.name or name, "failed", str(failure)))
             if isinstance(failure, CancelledError | OutOfMemoryError):
                 break
-        except MemoryError:
-            message = "Not enough memory to read this scan: close other programs, or crop the scan to the abdomen."
-            return _failed(name, OutOfMemoryError(message), messages, options.debug)
     if requests.many:
         write_summary(folder, outcomes)
     return worst
@@ -166,6 +163,14 @@ def _summary(result: Result) -> str:
     volumes = {value: counts.GetNumberOfPixels(value) * millilitre for value in counts.GetLabels()}
     parts = [f"{name} {volumes.get(value, 0.0):.1f} ml" for value, name in enumerate(result.labels, 1)]
     return f"{', '.join(parts)}, {len(result.lesions)} lesions, {result.seconds['total']:.1f} s on {result.device}"
+
+
+def _failure_of(error: LiverTumorSegError | OSError | MemoryError) -> LiverTumorSegError:
+    if isinstance(error, MemoryError):
+        return OutOfMemoryError(
+            "Not enough memory to read this scan: close other programs, or crop the scan to the abdomen."
+        )
+    return as_sentence(error) if isinstance(error, OSError) else error
 
 
 def _failed(case: str | None, error: LiverTumorSegError, messages: Messages, debug: bool) -> int:

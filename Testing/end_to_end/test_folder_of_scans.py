@@ -92,3 +92,20 @@ def test_case_folders_of_several_channels(make, tmp_path):
     assert [path.name for path in scans_in(data, channels)] == ["BraTS20_Training_000", "BraTS20_Training_001"]
     assert scans_in(data / "BraTS20_Training_000", channels) is None
     assert scans_in(tmp_path / "absent.nii.gz", channels) is None
+
+
+def test_a_scan_too_large_for_the_memory_ends_the_run_with_its_table(run, scans, tmp_path, monkeypatch):
+    import LiverTumorSegLib.__main__ as command
+
+    read = command.read_channels
+
+    def scarce(files, channels, series):
+        if "ben" in files.paths[0].name:
+            raise MemoryError
+        return read(files, channels, series)
+
+    monkeypatch.setattr(command, "read_channels", scarce)
+    code, rows = run(scans, tmp_path / "out")
+    assert code == 5
+    assert {name: row["status"] for name, row in rows.items()} == {"anna": "done", "ben": "failed"}
+    assert "Not enough memory to read this scan" in rows["ben"]["reason"]
