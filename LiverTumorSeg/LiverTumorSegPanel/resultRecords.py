@@ -8,25 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from LiverTumorSegLib.review.figures import LesionFigures
+from LiverTumorSegLib.review.figures import MEASURES, LesionFigures
 from LiverTumorSegLib.wholefile import whole_file
 
 PREFIX = "LiverTumorSeg."
 
-_CSV_COLUMNS = (
-    "number",
-    "verdict",
-    "place",
-    "slice",
-    "volume_ml",
-    "diameter_mm",
-    "perpendicular_mm",
-    "mean_hu",
-    "sd_hu",
-    "mean_probability",
-    "distance_to_liver_surface_mm",
-    "voxels",
-)
+_CSV_COLUMNS = ("number", "verdict", "place", "slice", *MEASURES)
 
 
 @dataclass(frozen=True)

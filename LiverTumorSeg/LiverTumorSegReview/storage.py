@@ -15,6 +15,7 @@ from LiverTumorSegLib import __version__
 from LiverTumorSegLib.errors import InputError
 from LiverTumorSegLib.labels import LIVER_TUMOR
 from LiverTumorSegLib.output.segfile import onto_grid, read_segmentation, write_segmentation
+from LiverTumorSegLib.review.figures import MEASURES
 from LiverTumorSegLib.review.page import write_session_page
 from LiverTumorSegLib.review.training_pair import TrainingPair, write_training_pair
 from LiverTumorSegLib.review.verdicts import accepted_only, restored_verdicts, stored_verdicts
@@ -23,17 +24,6 @@ from LiverTumorSegLib.wholefile import write_text
 
 from LiverTumorSegReview.case_files import ACCEPTED, AUTOSAVE, REVIEWED, CaseFiles
 from LiverTumorSegReview.session import ReaderSession
-
-_COLUMNS = (
-    "volume_ml",
-    "diameter_mm",
-    "perpendicular_mm",
-    "mean_hu",
-    "sd_hu",
-    "mean_probability",
-    "distance_to_liver_surface_mm",
-    "voxels",
-)
 
 
 def read_scan(files: CaseFiles) -> sitk.Image:
@@ -174,9 +164,9 @@ def _metadata(session: ReaderSession) -> dict[str, str]:
 def _table(session: ReaderSession) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["number", "verdict", "place", *_COLUMNS, "centroid_l_mm", "centroid_p_mm", "centroid_s_mm"])
+    writer.writerow(["number", "verdict", "place", *MEASURES, "centroid_l_mm", "centroid_p_mm", "centroid_s_mm"])
     for row in session.rows():
-        figures = [getattr(row.lesion, column) for column in _COLUMNS]
+        figures = [getattr(row.lesion, measure) for measure in MEASURES]
         cells = [*figures, *row.lesion.centroid_lps_mm]
         writer.writerow([row.number, row.verdict, row.place.words(), *(_cell(value) for value in cells)])
     return stream.getvalue()

@@ -20,6 +20,18 @@ from .verdicts import Judged, Verdict, Verdicts
 
 Floats = npt.NDArray[np.float64]
 
+MEASURES = (
+    "volume_ml",
+    "diameter_mm",
+    "perpendicular_mm",
+    "mean_hu",
+    "sd_hu",
+    "mean_probability",
+    "distance_to_liver_surface_mm",
+    "voxels",
+)
+"""The measures of a `Lesion` that a session's table of lesions writes, in this order."""
+
 
 @dataclass(frozen=True, eq=False)
 class LesionFigures:
