@@ -104,8 +104,8 @@ class LiverTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui = slicer.util.childWidgetVariables(panel)
         panel.setMRMLScene(slicer.mrmlScene)
         self.logic = LiverTumorSegLogic()
-        self.resultSection = ResultSection(self.ui)
         self.segmentSection = SegmentSection(self.ui, MODULE_FOLDER, self._onResult)
+        self.resultSection = ResultSection(self.ui, MODULE_FOLDER, self.segmentSection.placeRequest)
         self.sections = (self.segmentSection, self.resultSection)
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self._onSceneStartClose)

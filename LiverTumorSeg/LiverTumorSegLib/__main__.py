@@ -24,12 +24,13 @@ from .errors import CancelledError, InputError, LiverTumorSegError, OutOfMemoryE
 from .findings import RefusedError, refuse
 from .labels import TUMOR
 from .messages import BarMessages, JsonMessages, Messages
-from .model.bundle import load_bundle
+from .model.bundle import Bundle, load_bundle
 from .model.models import FINE, localiser_for, members_of, models_folder
 from .output.casefiles import Wanted, room_for, write_case
 from .output.summary import Outcome, finished_report, write_summary
 from .pipeline.inference import Segmenter
 from .pipeline.result import Result
+from .place_service import serve_places
 from .request import build_parser, check_options, output_folder, postprocessing_of, requests_of
 from .scan.channels import CaseFiles, read_channels
 from .scan.imageio import CaseImage, case_name, read_case, sha256_of
@@ -40,9 +41,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Segment the scans named on the command line; return the exit code."""
     speak_any_text()
     options = build_parser().parse_args(arguments)
-    messages: Messages = JsonMessages() if options.json_progress else BarMessages()
+    messages: Messages = JsonMessages() if options.json_progress or options.places else BarMessages()
     try:
         with _stop_request() as stop:
+            if isinstance(messages, JsonMessages) and options.places:
+                return _stay(options, messages, stop)
             return _run(options, messages, stop)
     except LiverTumorSegError as error:
         return _failed(None, error, messages, options.debug)
@@ -85,6 +88,16 @@ def _run(options: argparse.Namespace, messages: Messages, stop: list[bool]) -> i
     return worst
 
 
+def _stay(options: argparse.Namespace, messages: JsonMessages, stop: list[bool]) -> int:
+    """Segment single places of one scan until nobody asks any more."""
+    check_options(options)
+    bundles = _bundles(options)
+    case = read_case(Path(options.inputs[0]), options.series)
+    segmenter = Segmenter(bundles, None, options.device, options.quality, options.threshold)
+    serve_places(case.image, segmenter, output_folder(options), messages, lambda: stop[0])
+    return 0
+
+
 def _finished(files: CaseFiles, segmenter: Segmenter, options: argparse.Namespace) -> bool:
     """Return whether a case of a folder is done already: same input, models and options, every file there."""
     name = files.name or case_name(files.paths[0])
@@ -102,9 +115,13 @@ def _finished(files: CaseFiles, segmenter: Segmenter, options: argparse.Namespac
     return bool(report["input"]["sha256"] == read_case(files.paths[0], options.series).sha256)
 
 
-def _segmenter(options: argparse.Namespace) -> Segmenter:
+def _bundles(options: argparse.Namespace) -> list[Bundle]:
     named = options.model or [models_folder() / FINE]
-    bundles = [load_bundle(member) for folder in named for member in members_of(folder)]
+    return [load_bundle(member) for folder in named for member in members_of(folder)]
+
+
+def _segmenter(options: argparse.Namespace) -> Segmenter:
+    bundles = _bundles(options)
     localiser = localiser_for(bundles[0], options.localiser)
     return Segmenter(
         bundles,

@@ -68,6 +68,14 @@ class JsonMessages:
         self._write("error", case=case, exit_code=exit_code, message=message)
         sys.stderr.write(message + "\n")
 
+    def ready(self) -> None:
+        """Write a "ready" line: a process that stays may be asked from here on."""
+        self._write("ready")
+
+    def place(self, number: int, probability: str, seconds: float) -> None:
+        """Write a "place" line: the answer to a question about a place."""
+        self._write("place", number=number, probability=probability, seconds=round(seconds, 3))
+
     def close(self) -> None:
         """Nothing to end."""
 

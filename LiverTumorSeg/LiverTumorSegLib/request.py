@@ -69,6 +69,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--dicom-seg", action="store_true", help="also write NAME.seg.dcm (DICOM input)")
     parser.add_argument("--probabilities", action="store_true", help="also write NAME.tumor-probability.nrrd")
     parser.add_argument("--maps", action="store_true", help="also write NAME.uncertainty.nrrd and NAME.attention.nrrd")
+    parser.add_argument(
+        "--places",
+        action="store_true",
+        help="stay, and segment single places of the scan again: for each place_N.json in the output folder the "
+        "tumour probability place_N.nrrd; events as with --json-progress",
+    )
     parser.add_argument("--force", action="store_true", help="segment in spite of findings that may be passed over")
     parser.add_argument("--json-progress", action="store_true", help="one JSON object a line on standard output")
     parser.add_argument("--debug", action="store_true", help="show the trace of an error")
@@ -94,6 +100,8 @@ def check_options(options: argparse.Namespace) -> None:
             raise UsageError(f"--{option.replace('_', '-')} is {value:g}; it must be 0 or a positive number.")
     if options.threshold is not None and not 0 < options.threshold < 1:
         raise UsageError(f"--threshold is {options.threshold:g}; it must lie between 0 and 1.")
+    if options.places and len(options.inputs) > 1:
+        raise UsageError("--places is for one scan: name one.")
     if options.modality is not None:
         options.modality = options.modality.strip().upper()
     if options.dicom_seg:

@@ -58,9 +58,7 @@ class RunRequest:
 
     def arguments(self) -> list[str]:
         """Return the arguments of the command line, one list element each (never a shell string)."""
-        arguments = [str(self.image), "--output", str(self.output), "--device", self.device, "--quality", self.quality]
-        if self.models:
-            arguments += ["--model", *map(str, self.models)]
+        arguments = self._common()
         if self.localiser is not None:
             arguments += ["--localiser", str(self.localiser)]
         if self.modality in ("CT", "MR"):
@@ -68,6 +66,14 @@ class RunRequest:
         if self.force:
             arguments.append("--force")
         return [*arguments, "--probabilities", "--json-progress"]
+
+    def placeArguments(self) -> list[str]:
+        """Return the arguments for a process that stays and segments single places."""
+        return [*self._common(), "--places"]
+
+    def _common(self) -> list[str]:
+        arguments = [str(self.image), "--output", str(self.output), "--device", self.device, "--quality", self.quality]
+        return [*arguments, "--model", *map(str, self.models)] if self.models else arguments
 
 
 def pythonExecutable() -> str:
@@ -175,3 +181,8 @@ def _readable(event: dict | None, line: str) -> str:
 def segmentCommand(request: RunRequest) -> list[str]:
     """Return the command that segments one exported CT."""
     return [pythonExecutable(), "-m", "LiverTumorSegLib", *request.arguments()]
+
+
+def placeCommand(request: RunRequest) -> list[str]:
+    """Return the command that stays and segments single places of one exported CT."""
+    return [pythonExecutable(), "-m", "LiverTumorSegLib", *request.placeArguments()]

@@ -83,6 +83,11 @@ class ModelSection(Section):
         index = self.ui.modelComboBox.currentIndex
         return self._offered[index].folder if 0 <= index < len(self._offered) else None
 
+    def folderOfWeights(self, sha256: str) -> Path | None:
+        """Return the bundle folder with these weights; the chosen one when no model here has them."""
+        same = [choice.folder for choice in self._offered if sha256 and choice.sha256 == sha256]
+        return same[0] if same else self.modelFolder()
+
     def localiserFolder(self) -> Path | None:
         """Return the localiser's folder; None leaves the choice to the command line."""
         return self._localiser.folder if self._localiser else None

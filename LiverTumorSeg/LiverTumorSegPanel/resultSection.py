@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from html import escape
+from pathlib import Path
 
 import SimpleITK as sitk
 import slicer
@@ -12,7 +14,9 @@ from LiverTumorSegPanel.candidateSection import CandidateSection
 from LiverTumorSegPanel.correctionEditor import CorrectionEditor
 from LiverTumorSegPanel.diameterMarks import hideDiameters, showDiameters
 from LiverTumorSegPanel.fileDialog import chooseFileToSave, chooseFolder
+from LiverTumorSegPanel.inferenceProcess import RunRequest
 from LiverTumorSegPanel.lesionTable import LesionTable
+from LiverTumorSegPanel.localSection import LocalSection
 from LiverTumorSegPanel.pollTimer import PollTimer
 from LiverTumorSegPanel.progressText import durationText
 from LiverTumorSegPanel.resultRecords import (
@@ -44,9 +48,13 @@ class ResultSection(Section):
     ----------
     ui : object
         The widgets of the panel.
+    moduleFolder : Path
+        Folder of the module.
+    placeRequest : callable
+        Returns the `RunRequest` that segments single places of a result again.
     """
 
-    def __init__(self, ui):
+    def __init__(self, ui, moduleFolder: Path, placeRequest: Callable[[object], RunRequest]):
         buttons = {
             "acceptButton": self._onAccept,
             "rejectButton": self._onReject,
@@ -64,6 +72,7 @@ class ResultSection(Section):
         self._editor = CorrectionEditor(ui.correctButton.layout())
         self._slider = SensitivitySlider(ui, self._refresh)
         self._candidate = CandidateSection(ui, self._refresh)
+        self._local = LocalSection(ui, moduleFolder, placeRequest, self._followPendingEdit, self._onFound)
         ui.correctButton.connect("contentsCollapsed(bool)", self._onCorrectCollapsed)
         self.show(None)
 
@@ -81,6 +90,7 @@ class ResultSection(Section):
             self.session = self._openSession()
             self._observe()
             self._slider.use(self.session)
+            self._local.use(self.session)
             if not self.ui.correctButton.collapsed:
                 self._editor.open()
         self._refresh()
@@ -110,6 +120,7 @@ class ResultSection(Section):
     def exit(self) -> None:
         """Put the editing tool away: another module is shown."""
         self._editor.close()
+        self._local.exit()
 
     def forgetScene(self) -> None:
         """Let go of the scene's nodes."""
@@ -121,6 +132,7 @@ class ResultSection(Section):
     def _leave(self) -> None:
         """Let go of the result that was shown."""
         self._slider.use(None)
+        self._local.use(None)
         self._candidate.drop()
         self._edits.stop()
         if self.session is not None:
@@ -199,6 +211,10 @@ class ResultSection(Section):
     def _onSelected(self, lesion: LesionRecord) -> None:
         jumpTo(self._node, lesion.placeRas)
         showDiameters(self._node, lesion.diametersRas())
+
+    def _onFound(self, number: int) -> None:
+        self._refresh()
+        self._table.select(number)
 
     def _onAccept(self) -> None:
         self._table.give("accept")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from LiverTumorSegLib.labels import TUMOR
 from LiverTumorSegLib.review.candidate import Change, merge
 from LiverTumorSegLib.review.edits import erased_tumor_is_liver
 from LiverTumorSegLib.review.figures import measure_session
+from LiverTumorSegLib.review.local import LocalLesion, find_lesion, kept_probability_here, plan_around
+from LiverTumorSegLib.review.question import Question
 from LiverTumorSegLib.review.sensitivity import Preview, Sensitivity
 from LiverTumorSegLib.review.totals import Totals, totals
 from LiverTumorSegLib.review.training_pair import TrainingPair, write_training_pair
@@ -31,6 +33,7 @@ from LiverTumorSegLib.review.verdicts import (
 from LiverTumorSegPanel.pollTimer import PollTimer
 from LiverTumorSegPanel.resultRecords import PREFIX, lesionsOf, rowOf, storeFigures
 from LiverTumorSegPanel.segmentLabels import readLabels, writeLabels
+from LiverTumorSegPanel.volumeExport import coreGrid
 
 SURFACE_MS = 400
 """The 3D surfaces follow this long after the last change: renewing a liver's takes seconds."""
@@ -128,8 +131,7 @@ class ReviewSession:
         """Return the kept probability ready for any threshold; only with `hasProbability`."""
         if self._sensitivity is None:
             threshold = float(self.node.GetAttribute(PREFIX + "Threshold") or 0.5)
-            image = sitk.GetImageFromArray(self.labels)
-            image.CopyInformation(_imageOf(self.volumeNode))
+            image = coreGrid(self.volumeNode).image(self.labels)
             self._sensitivity = Sensitivity.of(self._probability, image, threshold)
         return self._sensitivity
 
@@ -147,6 +149,47 @@ class ReviewSession:
         """Take over some of what a second run would change, in one step of undo."""
         labels = merge(self.labels, candidate, changes)
         self._take(follow_edit(self.verdicts, labels), labels)
+
+    def questionAt(self, points: Sequence[tuple[float, float, float]]) -> Question:
+        """Return the place that points in the world (RAS mm) stand for: one click, or the corners of a box.
+
+        Raises
+        ------
+        InputError
+            If it lies outside of the CT.
+        """
+        grid = coreGrid(self.volumeNode)
+        local = []
+        for point in points:
+            own = [0.0] * 3
+            self.volumeNode.TransformPointFromWorld(point, own)
+            local.append((-own[0], -own[1], own[2]))
+        if len(local) == 1:
+            question = Question(local[0])
+        else:
+            indices = grid.index(np.array(local))
+            low, high = (tuple(grid.point_mm(end).tolist()) for end in (indices.min(axis=0), indices.max(axis=0)))
+            question = Question(low, high)
+        plan_around(grid, question.point_mm, question.other_mm)
+        return question
+
+    def findAt(self, question: Question, probability: sitk.Image) -> LocalLesion | None:
+        """Take over the lesion that shows at a place when the sensitivity is raised there; None when none does.
+
+        The result as it is now is what changes, in one step of undo, and only at that lesion: what was corrected since
+        the question was asked stays. From here on the result is the reader's work, as after a stroke.
+        """
+        grid = coreGrid(self.volumeNode)
+        plan = plan_around(grid, question.point_mm, question.other_mm)
+        whole = grid.image(self.labels)
+        here = kept_probability_here(probability, whole, plan)
+        attributes = (self.node.GetAttribute(PREFIX + key) for key in ("ChosenThreshold", "Threshold"))
+        threshold = float(next(filter(None, attributes), 0.5))
+        found = find_lesion(here, self.labels, plan, grid.spacing_mm[::-1], threshold)
+        if found is not None:
+            self.node.SetAttribute(PREFIX + "Edited", "1")
+            self._take(follow_edit(self.verdicts, found.labels), found.labels)
+        return found
 
     def trainingPair(self) -> Callable[[Path], TrainingPair]:
         """Return what writes this session, as it is now, into a folder as a pair for training."""
@@ -224,12 +267,4 @@ def _surfaceName() -> str:
 
 def _imageOf(volumeNode) -> sitk.Image:
     """Return the CT as a SimpleITK image (LPS, parent transforms aside)."""
-    image = sitk.GetImageFromArray(slicer.util.arrayFromVolume(volumeNode))
-    directions = [[0.0] * 3 for _row in range(3)]
-    volumeNode.GetIJKToRASDirections(directions)
-    x, y, z = volumeNode.GetOrigin()
-    flipped = np.diag([-1.0, -1.0, 1.0]) @ np.array(directions)
-    image.SetOrigin((-x, -y, z))
-    image.SetSpacing(volumeNode.GetSpacing())
-    image.SetDirection(flipped.ravel().tolist())
-    return image
+    return coreGrid(volumeNode).image(slicer.util.arrayFromVolume(volumeNode))

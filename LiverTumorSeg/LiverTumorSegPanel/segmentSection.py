@@ -16,6 +16,7 @@ from LiverTumorSegPanel.inferenceProcess import RunRequest
 from LiverTumorSegPanel.inputCheck import checkVolumeNode
 from LiverTumorSegPanel.modelSection import ModelSection
 from LiverTumorSegPanel.panelFinding import PanelFinding
+from LiverTumorSegPanel.resultRecords import PREFIX
 from LiverTumorSegPanel.section import Section
 from LiverTumorSegPanel.segmentationRun import Outcome, SegmentationRun
 from LiverTumorSegPanel.textColors import textColor
@@ -137,6 +138,11 @@ class SegmentSection(Section):
         self._showRunning(True)
         self._onProgress(0.0, _("Starting"))
         self.update()
+
+    def placeRequest(self, node) -> RunRequest:
+        """Return what segments a place of a result again: the model that made it. One pass is what seconds allow."""
+        folder = self.models.folderOfWeights(node.GetAttribute(PREFIX + "ModelSha256") or "")
+        return RunRequest(models=(folder,) if folder else (), device=self.models.device(), quality="quick")
 
     def _installationFindings(self) -> list[PanelFinding]:
         findings = []

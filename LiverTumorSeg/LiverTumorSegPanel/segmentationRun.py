@@ -6,10 +6,7 @@ cancelled or failed run leaves it exactly as it was.
 
 from __future__ import annotations
 
-import atexit
 import json
-import shutil
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -23,6 +20,7 @@ from LiverTumorSegPanel.inferenceProcess import TIME_COLUMN, InferenceProcess, R
 from LiverTumorSegPanel.inputCheck import modalityOf
 from LiverTumorSegPanel.panelFinding import PanelFinding, findingFromEvent, mayForce
 from LiverTumorSegPanel.pollTimer import PollTimer
+from LiverTumorSegPanel.privateFolder import makePrivateFolder, removePrivateFolder
 from LiverTumorSegPanel.progressText import RunClock
 from LiverTumorSegPanel.resultRecords import attributesOfReport
 from LiverTumorSegPanel.segmentationImport import commitSegmentation, readLabelmap, resultName
@@ -100,14 +98,14 @@ class SegmentationRun:
         self._error = ""
         self._cancelledAt: float | None = None
         self._words = _("Starting")
-        self.folder = Path(tempfile.mkdtemp(prefix="LiverTumorSeg-", dir=slicer.app.temporaryPath))
+        self.folder = makePrivateFolder()
         try:
             self._grid = gridOf(volumeNode)
             exportVolume(volumeNode, self.folder / request.image)
             command = segmentCommand(replace(request, modality=modalityOf(volumeNode)))
             self.process = InferenceProcess(command, moduleFolder, self.folder)
         except Exception:
-            self._removeFolder()
+            removePrivateFolder(self.folder)
             raise
         self._clock = RunClock(time.monotonic())
         self._image = request.image.name
@@ -125,7 +123,7 @@ class SegmentationRun:
         """Stop at once and say nothing more: for a scene or module that is being closed."""
         self._timer.stop()
         self.process.tree.stop()
-        self._removeFolder()
+        removePrivateFolder(self.folder)
 
     def _poll(self) -> None:
         events, exitCode = self.process.poll()
@@ -171,7 +169,7 @@ class SegmentationRun:
                 return Outcome("failed", str(error), findings)
         if exitCode == EXIT_CANCELLED:
             return self._cancelledOutcome()
-        message = self._error.replace(FORCE_HINT, "").strip() or _unexpectedEnd(exitCode, self.process.log)
+        message = self._error.replace(FORCE_HINT, "").strip() or unexpectedEnd(exitCode, self.process.log)
         if exitCode == EXIT_BAD_INPUT:
             force = mayForce(self._findings) or FORCE_HINT in self._error
             return Outcome("refused", message, findings, mayForce=force)
@@ -199,16 +197,11 @@ class SegmentationRun:
 
     def _end(self, outcome: Outcome) -> None:
         self._timer.stop()
-        self._removeFolder()
+        removePrivateFolder(self.folder)
         self._onEnd(outcome)
 
-    def _removeFolder(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
-        if self.folder.exists():  # a virus scanner may still hold a file; once more when Slicer closes
-            atexit.register(shutil.rmtree, self.folder, ignore_errors=True)
 
-
-def _unexpectedEnd(exitCode: int, log: list[str]) -> str:
+def unexpectedEnd(exitCode: int, log: list[str]) -> str:
     """Return what most likely happened to a child that gave no reason itself."""
     if exitCode == 0:
         return _("The segmentation process ended without a result; the log says more.")

@@ -6,8 +6,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import slicer
 import vtk
+from LiverTumorSegLib.grid import Grid
 from slicer.i18n import tr as _
 
 
@@ -33,6 +35,16 @@ def gridOf(volumeNode) -> GridGeometry:
     volumeNode.GetIJKToRASMatrix(matrix)
     rows = tuple(tuple(matrix.GetElement(row, column) for column in range(4)) for row in range(4))
     return GridGeometry(tuple(volumeNode.GetImageData().GetDimensions()), rows)
+
+
+def coreGrid(volumeNode) -> Grid:
+    """Return the grid of a volume node as the core has it: LPS mm, parent transforms aside."""
+    directions = [[0.0] * 3 for _row in range(3)]
+    volumeNode.GetIJKToRASDirections(directions)
+    x, y, z = volumeNode.GetOrigin()
+    flipped = np.diag([-1.0, -1.0, 1.0]) @ np.array(directions)
+    size = tuple(volumeNode.GetImageData().GetDimensions())
+    return Grid(size, tuple(volumeNode.GetSpacing()), (-x, -y, z), tuple(flipped.ravel().tolist()))
 
 
 def fileStem(nodeName: str) -> str:

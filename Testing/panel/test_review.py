@@ -32,7 +32,7 @@ def reading(panel, slicer):
     from LiverTumorSegLib.labels import LIVER_TUMOR
     from LiverTumorSegPanel.resultRecords import attributesOfReport
     from LiverTumorSegPanel.segmentationImport import Labelmap, commitSegmentation
-    from LiverTumorSegPanel.volumeExport import gridOf
+    from LiverTumorSegPanel.volumeExport import coreGrid, gridOf
 
     panel.open()
     volume = addScan("CT", SHAPE, SPACING)
@@ -43,11 +43,7 @@ def reading(panel, slicer):
     node = commitSegmentation(volume, Labelmap(labels, LIVER_TUMOR, grid), "CT liver 1", attributesOfReport(report))
     scores = np.where(labels == 2, 230, 5).astype(np.uint8)
     scores[FAINT] = 90
-    from LiverTumorSegPanel.reviewSession import _imageOf
-
-    image = sitk.GetImageFromArray(scores)
-    image.CopyInformation(_imageOf(volume))
-    panel.widget._onResult(node, volume, image)
+    panel.widget._onResult(node, volume, coreGrid(volume).image(scores))
     panel.volume, panel.node = volume, node
     return panel
 

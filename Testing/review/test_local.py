@@ -66,6 +66,16 @@ def test_a_drawn_box_bounds_the_lesion():
     assert found.cut
 
 
+def test_a_box_drawn_in_one_slice_is_as_deep_as_its_shorter_side():
+    plan = plan_around(GRID, point(20, 20, 15), point(20, 32, 25))
+    lengths = [(side.stop - side.start - 1) * step for side, step in zip(plan.reach, SPACING, strict=True)]
+    assert lengths[1:] == [18.0, 15.0]
+    assert lengths[0] == pytest.approx(15.0, abs=2 * SPACING[0])
+    assert (plan.reach[0].start + plan.reach[0].stop) / 2 == pytest.approx(20.5, abs=0.5)
+    labels, probability = scene()
+    assert search(labels, probability, plan).region.voxels == 64
+
+
 def test_noise_beside_the_liver_is_no_lesion():
     labels, probability = scene()
     probability[:] = 0

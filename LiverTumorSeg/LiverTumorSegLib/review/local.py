@@ -89,7 +89,7 @@ def plan_around(grid: Grid, point_mm: Sequence[float], other_mm: Sequence[float]
     point_mm : sequence of 3 floats
         The click, LPS mm; with `other_mm` one corner of the box.
     other_mm : sequence of 3 floats, optional
-        The opposite corner.
+        The opposite corner. A box drawn in one slice is as deep as its shorter side.
 
     Raises
     ------
@@ -107,6 +107,11 @@ def plan_around(grid: Grid, point_mm: Sequence[float], other_mm: Sequence[float]
         low, high = centre - REACH_MM / spacing, centre + REACH_MM / spacing
     else:
         low, high = np.minimum(first, second), np.maximum(first, second)
+        sides = (high - low) * spacing
+        flat = int(np.argmin(sides))
+        if sides[flat] < spacing[flat]:
+            depth = np.partition(sides, 1)[1] / spacing[flat] / 2
+            low[flat], high[flat] = centre[flat] - depth, centre[flat] + depth
 
     def box(low: np.ndarray, high: np.ndarray) -> Box:
         start = np.clip(np.floor(low + 0.5).astype(int), 0, size - 1)

@@ -52,6 +52,11 @@ class Region:
         z, y, x = (int(n[0]) + s.start for n, s in zip(np.nonzero(self.mask), self.box, strict=True))
         return z, y, x
 
+    def holds(self, index: tuple[int, int, int]) -> bool:
+        """Return whether a voxel (z, y, x) is one of them."""
+        local = tuple(n - s.start for n, s in zip(index, self.box, strict=True))
+        return all(0 <= n < size for n, size in zip(local, self.mask.shape, strict=True)) and bool(self.mask[local])
+
     def within(self, allowed: Mask) -> Region | None:
         """Return the part where `allowed`, an array of the box's size, is True; None when nothing is left."""
         return Region.of(self.mask & allowed, tuple(s.start for s in self.box))

@@ -70,6 +70,13 @@ class Verdicts:
                 return lesion
         raise InputError(f"There is no lesion {number} any more: choose one of the table.")
 
+    def standing_at(self, index: tuple[int, int, int]) -> Judged | None:
+        """Return the lesion that is tumour in a voxel (z, y, x), or None."""
+        for lesion in self.lesions:
+            if not lesion.rejected and lesion.region.holds(index):
+                return lesion
+        return None
+
     def after(self, number: int) -> int | None:
         """Return the number of the next lesion that was not looked at yet, going round; None when all were."""
         waiting = [lesion.number for lesion in self.lesions if not lesion.verdict and lesion.number != number]
