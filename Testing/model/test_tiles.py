@@ -1,4 +1,6 @@
 import itertools
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,7 +8,7 @@ import torch
 from LiverTumorSegLib.errors import CancelledError
 from LiverTumorSegLib.model.network import UNet
 from LiverTumorSegLib.model.tile_plan import TilePlan, blending_weights, flip_sets, tile_starts
-from LiverTumorSegLib.model.tiles import NonFiniteOutputError, predict_probabilities
+from LiverTumorSegLib.model.tiles import NonFiniteOutputError, cpu_has_bfloat16, predict_probabilities
 
 CPU = torch.device("cpu")
 
@@ -119,3 +121,9 @@ def test_the_cpu_repeats_itself_bit_for_bit():
     array = np.random.default_rng(0).random((1, 20, 20, 20), dtype=np.float32)
     first, second = (predict_probabilities([network], array, TilePlan((16, 16, 16)), CPU) for _ in range(2))
     assert np.array_equal(first, second)
+
+
+@pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="only Linux lists the processor's flags in a file")
+def test_bfloat16_is_used_where_the_processor_multiplies_it():
+    flags = set(re.findall(r"\bavx512_bf16\b|\bamx_bf16\b|\bbf16\b", Path("/proc/cpuinfo").read_text()))
+    assert cpu_has_bfloat16() == bool(flags)
