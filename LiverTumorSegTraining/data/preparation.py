@@ -100,6 +100,7 @@ def intensity_of(config: Config) -> Intensity:
         normalisation=preparation.normalisation,
         mean=preparation.mean,
         sd=preparation.sd,
+        liver_hu=preparation.liver_hu,
     )
 
 
@@ -200,6 +201,9 @@ def _arrays(case: Case, config: Config) -> Arrays:
     lesions = [voxels for voxels in lesions if len(voxels) >= 2]
     liver = (classes == LIVER.value) if config.task != "other" else (classes > 0) & (classes < ANY_FOREGROUND)
     organ = _some(np.argwhere(liver), rng, ORGAN_CENTRES)
+    intensity = intensity_of(config)
+    if config.preparation.liver_hu is not None:
+        intensity = intensity.at(_organ_hu(case, values[0], classes))
     if case.liver_only:
         classes[(classes > 0) & (classes < ANY_FOREGROUND)] = ANY_FOREGROUND
     return Arrays(
@@ -207,7 +211,7 @@ def _arrays(case: Case, config: Config) -> Arrays:
         classes,
         {
             "spacing_mm": np.asarray(target.spacing_mm),
-            "statistics": np.array([dataclasses.astuple(_statistics(array, config)) for array in values]),
+            "statistics": np.array([dataclasses.astuple(_statistics(array, intensity)) for array in values]),
             "lesion_sizes": np.array([len(voxels) for voxels in lesions], int),
             "lesion_voxels": np.concatenate(lesions) if lesions else np.zeros((0, 3), int),
             "organ_voxels": organ,
@@ -243,11 +247,21 @@ def _without_noise(array: np.ndarray, config: Config) -> np.ndarray:
     return normalise(array, only_denoise).astype(array.dtype)
 
 
-def _statistics(array: np.ndarray, config: Config) -> ChannelStatistics:
-    preparation = config.preparation
-    clip = Intensity(preparation.window_hu, preparation.clip_percentiles, normalisation="zscore", mean=0.0, sd=1.0)
+def _organ_hu(case: Case, values: np.ndarray, classes: np.ndarray) -> float:
+    """Return the median of the organ, tumours and all: what inference knows of it from the localiser."""
+    organ = (classes == LIVER.value) | (classes == TUMOR.value)
+    if not organ.any():
+        raise InputError(
+            f"Case {case.name}: its label has no liver, whose density preparation.liver_hu needs; leave it out with "
+            "data.exclude or set preparation.liver_hu null."
+        )
+    return float(np.median(values[organ]))
+
+
+def _statistics(array: np.ndarray, intensity: Intensity) -> ChannelStatistics:
+    clip = Intensity(intensity.window_hu, intensity.clip_percentiles, normalisation="zscore", mean=0.0, sd=1.0)
     clipped = normalise(array, clip)
-    low, high = preparation.window_hu or (float(clipped.min()), float(clipped.max()))
+    low, high = intensity.window_hu or (float(clipped.min()), float(clipped.max()))
     return ChannelStatistics(low, max(high, low + 1e-3), float(clipped.mean()), max(float(clipped.std()), 1e-6))
 
 

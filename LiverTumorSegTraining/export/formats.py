@@ -62,6 +62,11 @@ def export_format(bundle: Bundle, folder: Path, format: str) -> float:
     for_monai = format == "monai_bundle"
     if for_monai and bundle.network["dims"] != 3:
         raise UsageError("A MONAI bundle is written for networks in 3D only: use --format torchscript or onnx.")
+    if for_monai and bundle.intensity.liver_hu is not None:
+        raise UsageError(
+            f"Model {bundle.id!r} goes by the liver's density, which nothing in a MONAI bundle measures: use --format "
+            "torchscript or onnx, and bring the liver's median to intensity.liver_hu before the network."
+        )
     module = Probabilities(bundle.build(), for_monai).eval()
     example, other = (_input(bundle, factor, for_monai) for factor in (1, 2))
     if format == "onnx":

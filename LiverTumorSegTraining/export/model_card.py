@@ -106,6 +106,8 @@ def _start(training: dict[str, Any]) -> list[str]:
 def _intensity(bundle: Bundle) -> str:
     intensity = bundle.intensity
     steps = []
+    if intensity.liver_hu is not None:
+        steps.append(f"the liver's median, as the localiser sees it, brought to {intensity.liver_hu:g} HU")
     if intensity.window_hu:
         steps.append(f"window {intensity.window_hu[0]:g} to {intensity.window_hu[1]:g} HU")
     if intensity.clip_percentiles:

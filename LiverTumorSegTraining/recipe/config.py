@@ -73,6 +73,7 @@ class PreparationConfig(Section):
     normalisation: Literal["unit", "zscore"] = Field("unit", description="to [0, 1], or mean 0 and deviation 1")
     mean: float | None = Field(None, description="fixed mean of zscore; of each scan when null")
     sd: float | None = Field(None, gt=0, description="fixed deviation of zscore; of each scan when null")
+    liver_hu: float | None = Field(None, description="bring the liver that the localiser finds to this; null: do not")
     cache: Path | None = Field(None, description="folder of prepared cases; beside the run when null")
 
     @model_validator(mode="after")
@@ -323,6 +324,10 @@ class Config(Section):
                 view == "liver_box" and not self.single_ct,
                 "preparation.field_of_view liver_box needs the localiser, which knows one CT channel only: "
                 "set it to crop or whole_scan",
+            ),
+            (
+                self.preparation.liver_hu is not None and view != "liver_box",
+                "preparation.liver_hu needs preparation.field_of_view liver_box: the localiser finds the liver",
             ),
             (
                 view == "whole_scan" and self.preparation.crop != "none",

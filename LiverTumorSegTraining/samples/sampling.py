@@ -22,6 +22,8 @@ AIR_BELOW_HU = -200
 WINDOW_WIDTH_HU = 400.0
 """Augmentation is written in HU; in images without HU the span of the clipped values takes this window's place."""
 
+SOFT_TISSUE_HU = 60.0
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -109,10 +111,15 @@ class PatchSampler:
 
     def _unit(self, limits: tuple[float, float] | None) -> tuple[float, float]:
         """Return what one HU is worth in a channel and the value that stays when contrast changes."""
-        if self.config.preparation.window_hu is not None or limits is None:
-            return 1.0, 60.0
+        preparation = self.config.preparation
+        if limits is None:
+            return 1.0, SOFT_TISSUE_HU
         low, high = limits
-        return (high - low) / WINDOW_WIDTH_HU, (low + high) / 2
+        if preparation.window_hu is None:
+            return (high - low) / WINDOW_WIDTH_HU, (low + high) / 2
+        if preparation.liver_hu is None:
+            return 1.0, SOFT_TISSUE_HU
+        return 1.0, low - preparation.window_hu[0] + preparation.liver_hu
 
     def _centre(self, rng: np.random.Generator) -> tuple[PreparedCase, np.ndarray, bool]:
         prepared, wanted, at_tumor = self._wanted_voxel(rng)

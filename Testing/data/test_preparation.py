@@ -1,5 +1,6 @@
 """Prepared cases: what inference would see, kept once, read by all."""
 
+import dataclasses
 import multiprocessing
 import time
 
@@ -8,6 +9,7 @@ import pytest
 import SimpleITK as sitk
 from LiverTumorSegLib.errors import InputError
 from LiverTumorSegLib.grid import Grid, canonical_grid
+from LiverTumorSegLib.labels import LIVER, TUMOR
 from LiverTumorSegLib.model.normalisation import normalise
 from LiverTumorSegLib.pipeline.preprocess import resample
 
@@ -28,6 +30,7 @@ def first_case(pairs, config):
         {"preparation__normalisation": "zscore"},
         {"preparation__normalisation": "zscore", "preparation__mean": 40.0, "preparation__sd": 70.0},
         {"preparation__denoise": "median"},
+        {"preparation__liver_hu": 100.0, "preparation__field_of_view": "liver_box"},
         {
             "preparation__window_hu": None,
             "preparation__clip_percentiles": [1, 99],
@@ -43,7 +46,9 @@ def test_prepared_values_are_those_of_inference(pairs, tiny, changes):
     prepared = prepare(case, config)
     image = sitk.ReadImage(str(case.images[0]))
     grid = canonical_grid(Grid.of(image), config.preparation.spacing_mm)
-    as_inferred = normalise(sitk.GetArrayFromImage(resample(image, grid)), intensity_of(config))
+    values = sitk.GetArrayFromImage(resample(image, grid))
+    organ = np.isin(prepared.label, (LIVER.value, TUMOR.value))
+    as_inferred = normalise(values, intensity_of(config).at(float(np.median(values[organ]))))
     as_trained = normalise(prepared.image[0], prepared.intensities(config)[0])
     # The median of whole numbers is rounded once more in between.
     np.testing.assert_allclose(as_trained, as_inferred, atol=2e-3)
@@ -138,3 +143,12 @@ def test_a_damaged_entry_is_made_again(tmp_path):
     _fill(tmp_path)
     (tmp_path / "key" / "image.npy").write_bytes(b"cut")
     _fill(tmp_path)
+
+
+def test_a_case_without_liver_has_no_density(pairs, tiny, tmp_path):
+    case = first_case(pairs, tiny())
+    label = sitk.ReadImage(str(case.label))
+    sitk.WriteImage(label * 0, str(tmp_path / "empty.nrrd"))
+    config = tiny(preparation__liver_hu=100.0, preparation__field_of_view="liver_box")
+    with pytest.raises(InputError, match=r"its label has no liver.*data\.exclude"):
+        prepare(dataclasses.replace(case, label=tmp_path / "empty.nrrd"), config)

@@ -252,3 +252,23 @@ def test_older_bundles_are_shown_what_they_were(density_bundles, tmp_path):
     (tmp_path / "model.json").write_text(json.dumps(content | {"field_of_view": "knee"}))
     with pytest.raises(ModelError, match="field_of_view is 'knee'"):
         load_bundle(tmp_path)
+
+
+def test_a_model_may_go_by_the_livers_density(density_bundles, make_phantom, scan):
+    fine, localiser = density_bundles
+    level = dataclasses.replace(fine, intensity=Intensity(liver_hu=85.0))
+    expected = Segmenter(fine, localiser, device="cpu").segment(scan)
+    values, labels = sitk.GetArrayFromImage(scan), make_phantom()[1]
+    # The organ takes up contrast medium, its surroundings do not.
+    enhanced = sitk.GetImageFromArray(values + 70 * (labels > 0).astype(values.dtype))
+    enhanced.CopyInformation(scan)
+    found = Segmenter(level, localiser, device="cpu").segment(enhanced)
+    reference = labels_of(expected)
+    assert (labels_of(found) != reference).sum() < 0.01 * (reference > 0).sum()
+    without = labels_of(Segmenter(fine, localiser, device="cpu").segment(enhanced))
+    assert (without == 2).sum() > 2 * (reference == 2).sum()
+    alone = Segmenter(level, device="cpu")
+    with pytest.raises(ModelError, match="goes by the liver's density: it needs a localiser"):
+        alone.segment(enhanced)
+    told = labels_of(alone.segment(enhanced, liver_hu=155.0))
+    assert (told == 2).sum() < 1.2 * (reference == 2).sum()

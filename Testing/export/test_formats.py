@@ -83,3 +83,12 @@ def test_monai_runs_the_bundle_from_file_to_file(make, tiny, tmp_path):
     # One tile, no resampling: what is left are probabilities that are nearly equal.
     differing = np.mean(sitk.GetArrayFromImage(ours) != sitk.GetArrayFromImage(theirs))
     assert differing < 0.01
+
+
+def test_what_a_monai_bundle_cannot_measure_is_refused(tiny, tmp_path):
+    model = bundle(tiny, "attention_unet_3d", preparation__liver_hu=90, preparation__field_of_view="liver_box")
+    with pytest.raises(UsageError, match="goes by the liver's density"):
+        export_format(model, tmp_path, "monai_bundle")
+    assert not list(tmp_path.iterdir()) or not (tmp_path / "models").exists()
+    export_format(model, tmp_path, "torchscript")
+    assert json.loads((tmp_path / "description.json").read_text())["intensity"]["liver_hu"] == 90

@@ -43,10 +43,13 @@ def test_a_cut_liver_is_known_to_be_cut():
     probability = np.zeros((40, 60, 60), np.uint8)
     probability[10:30, 15:45, 15:45] = 255
     grid = Grid((60, 60, 40), (3.0, 3.0, 3.0), (0.0, 0.0, 0.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
-    whole, _ = judge(probability, grid)
+    values = np.full(probability.shape, -50, np.int16)
+    values[probability > 0] = 120
+    whole, _ = judge(probability, values, grid)
     assert not whole.cut
+    assert whole.liver_hu == 120
     probability[:30, 15:45, 15:45] = 255
-    cut, findings = judge(probability, grid)
+    cut, findings = judge(probability, values, grid)
     assert cut.cut
     assert "liver_cut" in [finding.code for finding in findings]
     assert (cut.probability[cut.reach == 0] == 0).all()

@@ -126,3 +126,14 @@ def test_denoising_reduces_noise(denoise):
 def test_an_intensity_option_out_of_range_is_named(options, word):
     with pytest.raises(ValueError, match=word):
         Intensity(**options)
+
+
+def test_a_scan_is_brought_to_one_density_of_the_liver():
+    values = np.array([[-40.0, 20.0, 60.0, 110.0, 400.0]])
+    steps = Intensity(liver_hu=100.0)
+    assert normalise(values, steps.at(60.0)).tolist() == normalise(values + 40, Intensity()).tolist()
+    # Its own density known, nothing is left to do; without a level the scan stays as it is.
+    assert steps.at(60.0).at(90.0) == steps.at(60.0)
+    assert Intensity().at(60.0) == Intensity()
+    with pytest.raises(ValueError, match="needs a window_hu"):
+        Intensity(window_hu=None, liver_hu=100.0)

@@ -30,6 +30,7 @@ def written(folder, **content):
         ({"sampling": {"kind": "volumes"}}, "needs preparation.resize"),
         ({"preparation": {"window_hu": None}}, "synthetic tumours need one CT channel"),
         ({"loss": {"class_weights": [1, 2]}}, "needs 3 values"),
+        ({"preparation": {"liver_hu": 100}}, "preparation.liver_hu needs preparation.field_of_view liver_box"),
         ({"data": {"folds": 3, "fold": 3}}, "must be below data.folds 3"),
     ],
 )

@@ -67,7 +67,7 @@ def test_a_place_is_segmented_again(session):
     segmenter = Segmenter(load_bundle(models_folder() / FINE), device="cpu", quality="quick")
     plan = plan_around(Grid.of(image), centre)
     started = time.perf_counter()
-    probability = probability_here(segmenter, image, plan)
+    probability = probability_here(segmenter, image, erased, plan)
     found = find_lesion(probability, erased, plan, image.GetSpacing()[::-1], result.provenance["threshold"])
     print(f"a place segmented again in {time.perf_counter() - started:.1f} s")
     lesion = verdicts.lesion(1).region

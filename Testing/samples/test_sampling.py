@@ -94,3 +94,21 @@ def test_monai_transforms_repeat(tiny):
     # A sample changes in the same way wherever its process is.
     assert torch.equal(augment(images[3:5], 4, [3, 4]), first[3:5])
     assert torch.isfinite(first).all()
+
+
+def test_livers_of_any_density_look_alike(pairs, tiny):
+    plain = {
+        "augmentation__shift_hu": 0, "augmentation__contrast": [1.3, 1.3], "augmentation__noise_sd_hu": 0,
+        "augmentation__blur_voxels": 0, "augmentation__thick_slice_probability": 0, "synthetic__probability": 0,
+        "synthetic__distractor_probability": 0,
+    }  # fmt: skip
+    level = {"preparation__liver_hu": 100.0, "preparation__field_of_view": "liver_box"}
+    config = tiny(sampling__tumor_fraction=0, sampling__liver_fraction=1, **level, **plain)
+    cases = [prepare(case, config) for case in find_cases(pairs, config.data)]
+    for prepared in cases:
+        image, label, _ = PatchSampler([prepared], config).patch(1, 0)
+        parenchyma = float(np.median(image[0][label == 1]))
+        organ = np.isin(prepared.label, (1, 2))
+        above = np.median(prepared.image[0][prepared.label == 1]) - np.median(prepared.image[0][organ])
+        # The organ's median comes to 100 HU in a window of -150 to 250; contrast turns about it.
+        assert abs(parenchyma - (250 + 1.3 * above) / 400) < 0.02

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
@@ -24,6 +24,9 @@ class Intensity:
         Window to [0, 1], or mean 0 and standard deviation 1 of the image (or of `mean`, `sd` where given).
     mean, sd : float or None
         Fixed statistics for "zscore".
+    liver_hu : float or None
+        Before all this, a scan is brought to this density of the liver; None: it is taken as it is. The liver's own
+        density changes with contrast medium and fat; tumours are told by their difference from it.
     """
 
     window_hu: tuple[float, float] | None = (-150.0, 250.0)
@@ -32,6 +35,7 @@ class Intensity:
     normalisation: str = "unit"
     mean: float | None = None
     sd: float | None = None
+    liver_hu: float | None = None
 
     def __post_init__(self) -> None:
         if self.denoise not in ("none", "median", "gaussian"):
@@ -40,6 +44,16 @@ class Intensity:
             raise ValueError(f"normalisation is {self.normalisation!r}; it must be unit or zscore.")
         if self.window_hu is not None and self.window_hu[0] >= self.window_hu[1]:
             raise ValueError(f"window_hu is {list(self.window_hu)}; the first value must be below the second.")
+        if self.liver_hu is not None and self.window_hu is None:
+            raise ValueError("liver_hu needs a window_hu: other values than HU have no density.")
+
+    def at(self, liver_hu: float) -> Intensity:
+        """Return the same steps for a scan whose liver has this density: its window is moved instead of the scan."""
+        if self.liver_hu is None or self.window_hu is None:
+            return self
+        low, high = self.window_hu
+        difference = liver_hu - self.liver_hu
+        return replace(self, window_hu=(low + difference, high + difference), liver_hu=None)
 
 
 def normalise(array: np.ndarray, intensity: Intensity) -> np.ndarray:

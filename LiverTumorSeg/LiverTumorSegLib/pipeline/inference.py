@@ -19,7 +19,7 @@ from ..labels import LIVER, NO_LABEL, TUMOR, value_of
 from ..model.bundle import Bundle
 from ..model.devices import Rung, choose_device, climb
 from ..model.network import UNet, to_device
-from ..model.normalisation import normalise
+from ..model.normalisation import Intensity, normalise
 from ..model.tile_plan import TilePlan, plan_tiles
 from ..model.tiles import Cancelled, Progress, predict_probabilities
 from ..scan.checks import check_image
@@ -123,6 +123,7 @@ class Segmenter:
         cancelled: Cancelled | None = None,
         modality: str | None = None,
         force: bool = False,
+        liver_hu: float | None = None,
     ) -> Result:
         """Segment one scan.
 
@@ -138,9 +139,13 @@ class Segmenter:
             DICOM modality when known.
         force : bool
             Pass over findings that may be passed over.
+        liver_hu : float, optional
+            Density of the liver, for a part of a scan, in which no localiser finds it; else the localiser tells.
 
         Raises
         ------
+        ModelError
+            The model goes by the liver's density, and nothing tells it.
         InputError, CancelledError, OutOfMemoryError, NonFiniteOutputError
             The image cannot be used; the user stopped; no device has enough memory; the network failed.
         """
@@ -157,7 +162,8 @@ class Segmenter:
         if self.localiser is not None and location is None:
             values, probability = None, None
         else:
-            values, probability = self._fine(channels, native, location, run)
+            liver_hu = liver_hu if location is None else location.liver_hu
+            values, probability = self._fine(channels, native, location, liver_hu, run)
             if location is not None:
                 shown, more = judge_liver(*values, channels[0], location, keep=force)
                 # What was said of something that is no liver is void.
@@ -231,10 +237,15 @@ class Segmenter:
             array = normalise(values, bundle.intensity)[None]
             plan = self._plan(bundle, array)
             probability = self._predict(bundle, array, plan, run, 0.02, 0.25, "Looking for the liver")[0]
-            return judge(outside_skulls(probability, values, grid), grid)
+            return judge(outside_skulls(probability, values, grid), values, grid)
 
     def _fine(
-        self, channels: list[sitk.Image], native: Grid, location: Location | None, run: _Run
+        self,
+        channels: list[sitk.Image],
+        native: Grid,
+        location: Location | None,
+        liver_hu: float | None,
+        run: _Run,
     ) -> tuple[tuple[np.ndarray, np.ndarray], sitk.Image | None]:
         """Return the label values of a native part with its start (x, y, z), and the tumour probability."""
         # Where nothing localises, no voxel of the scan is left out, however the network's grid rounds its size.
@@ -244,7 +255,8 @@ class Segmenter:
         total: np.ndarray | None = None
         for number, bundle in enumerate(self.bundles):
             low, high = (0.25 + 0.6 * (number + n) / len(self.bundles) for n in (0, 1))
-            probabilities = self._fine_probabilities(bundle, channels, box, part, run, low, high)
+            intensity = _intensity_at(bundle, liver_hu)
+            probabilities = self._fine_probabilities(bundle, intensity, channels, box, part, run, low, high)
             total = probabilities.astype(np.uint16) if total is None else total + probabilities
         assert total is not None  # there is at least one bundle
         mean = (total // len(self.bundles)).astype(np.uint8)
@@ -267,13 +279,21 @@ class Segmenter:
         return (values, start), part.image(mean[TUMOR.value - 1])
 
     def _fine_probabilities(
-        self, bundle: Bundle, channels: list[sitk.Image], box: Grid, part: Grid, run: _Run, low: float, high: float
+        self,
+        bundle: Bundle,
+        intensity: Intensity,
+        channels: list[sitk.Image],
+        box: Grid,
+        part: Grid,
+        run: _Run,
+        low: float,
+        high: float,
     ) -> np.ndarray:
         """Return uint8 (classes - 1, z, y, x) on the native part."""
         grid = network_grid(box, bundle.spacing_mm, bundle.resize)
         with run.stage("resample"):
             array = np.stack(
-                [normalise(sitk.GetArrayFromImage(resample(channel, grid)), bundle.intensity) for channel in channels]
+                [normalise(sitk.GetArrayFromImage(resample(channel, grid)), intensity) for channel in channels]
             )
         plan = self._plan(bundle, array, *QUALITIES[self.quality])
         with run.stage("network"):
@@ -351,6 +371,16 @@ def _check_together(bundles: list[Bundle], localiser: Bundle | None) -> None:
         )
     if localiser is not None and localiser.task != "localiser":
         raise ModelError(f"Model {localiser.id!r} is a {localiser.task} model, not a localiser.")
+
+
+def _intensity_at(bundle: Bundle, liver_hu: float | None) -> Intensity:
+    if bundle.intensity.liver_hu is None:
+        return bundle.intensity
+    if liver_hu is None:
+        raise ModelError(
+            f"Model {bundle.id!r} goes by the liver's density: it needs a localiser that finds the liver."
+        )
+    return bundle.intensity.at(liver_hu)
 
 
 def _paste(part: tuple[np.ndarray, np.ndarray] | None, native: Grid) -> sitk.Image:

@@ -42,6 +42,8 @@ class Location:
         [z, y, x] on `grid`, of the coarse liver; 0 beyond the reach.
     cut : bool
         The liver goes on beyond the scan: the localiser, which goes by the whole organ, is then unsure.
+    liver_hu : float
+        Median density of the coarse liver.
     """
 
     grid: Grid
@@ -49,6 +51,7 @@ class Location:
     volume_ml: float
     probability: np.ndarray
     cut: bool
+    liver_hu: float
 
     def box(self) -> Grid:
         """Return the part of the grid that holds the reach."""
@@ -79,13 +82,15 @@ def body_box(values: np.ndarray) -> tuple[slice, slice, slice]:
     return z, y, x
 
 
-def judge(probability: np.ndarray, grid: Grid) -> tuple[Location | None, list[Finding]]:
+def judge(probability: np.ndarray, values: np.ndarray, grid: Grid) -> tuple[Location | None, list[Finding]]:
     """Return the liver's location, or None, with what a reader should know about it.
 
     Parameters
     ----------
     probability : ndarray
         uint8 [z, y, x] on `grid`, 255 times the probability of liver.
+    values : ndarray
+        HU, likewise.
     grid : Grid
         Canonical.
     """
@@ -99,7 +104,7 @@ def judge(probability: np.ndarray, grid: Grid) -> tuple[Location | None, list[Fi
     findings = _doubts(liver, volume, grid)
     reach = _within(liver, grid, REACH_MM)
     cut = any(finding.code == "liver_cut" for finding in findings)
-    return Location(grid, reach, volume, probability * reach, cut), findings
+    return Location(grid, reach, volume, probability * reach, cut, float(np.median(values[liver]))), findings
 
 
 def joined_liver(liver: np.ndarray, tumor: np.ndarray, coarse: np.ndarray) -> np.ndarray:

@@ -124,7 +124,9 @@ def plan_around(grid: Grid, point_mm: Sequence[float], other_mm: Sequence[float]
     return LocalPlan((z, y, x), box(low, high), context, other_mm is not None)
 
 
-def probability_here(segmenter: Segmenter, image: sitk.Image, plan: LocalPlan) -> npt.NDArray[np.uint8]:
+def probability_here(
+    segmenter: Segmenter, image: sitk.Image, labels: Labels, plan: LocalPlan
+) -> npt.NDArray[np.uint8]:
     """Run the network over the surroundings alone; return uint8 tumour probabilities of the reach [z, y, x].
 
     Parameters
@@ -133,6 +135,8 @@ def probability_here(segmenter: Segmenter, image: sitk.Image, plan: LocalPlan) -
         Without a localiser, which needs the whole scan.
     image : sitk.Image
         The whole CT in HU.
+    labels : ndarray of uint8, [z, y, x]
+        Its labelmap, which tells the density of the liver.
     plan : LocalPlan
         Where.
 
@@ -145,7 +149,9 @@ def probability_here(segmenter: Segmenter, image: sitk.Image, plan: LocalPlan) -
         raise InputError("A place is segmented without the localiser: make the segmenter without one.")
     start = [s.start for s in reversed(plan.context)]
     part = sitk.RegionOfInterest(image, [s.stop - s.start for s in reversed(plan.context)], start)
-    probability = segmenter.segment(part, force=True).tumor_probability
+    organ = sitk.GetArrayViewFromImage(image)[labels > 0]
+    liver_hu = float(np.median(organ)) if organ.size else None
+    probability = segmenter.segment(part, force=True, liver_hu=liver_hu).tumor_probability
     if probability is None:
         raise InputError(f"Model {segmenter.bundles[0].id!r} finds no tumours: choose another one.")
     return kept_probability_here(probability, image, plan)
