@@ -72,6 +72,6 @@ def serve_places(
 def _answer(asked: Path, image: sitk.Image, segmenter: Segmenter) -> None:
     grid, question = Grid.of(image), read_question(asked)
     plan = plan_around(grid, question.point_mm, question.other_mm)
-    probability = probability_here(segmenter, image, plan)
+    probability = probability_here(segmenter, image, plan, question.liver_hu)
     start, stop = (np.array([getattr(side, end) for side in reversed(plan.reach)]) for end in ("start", "stop"))
     write_image(asked.with_suffix(".nrrd"), grid.crop(start, stop).image(probability), compress=False)

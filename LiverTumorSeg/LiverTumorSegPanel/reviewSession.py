@@ -14,7 +14,13 @@ from LiverTumorSegLib.labels import TUMOR
 from LiverTumorSegLib.review.candidate import Change, merge
 from LiverTumorSegLib.review.edits import erased_tumor_is_liver
 from LiverTumorSegLib.review.figures import measure_session
-from LiverTumorSegLib.review.local import LocalLesion, find_lesion, kept_probability_here, plan_around
+from LiverTumorSegLib.review.local import (
+    LocalLesion,
+    find_lesion,
+    kept_probability_here,
+    liver_density,
+    plan_around,
+)
 from LiverTumorSegLib.review.question import Question
 from LiverTumorSegLib.review.sensitivity import Preview, Sensitivity
 from LiverTumorSegLib.review.totals import Totals, totals
@@ -164,12 +170,13 @@ class ReviewSession:
             own = [0.0] * 3
             self.volumeNode.TransformPointFromWorld(point, own)
             local.append((-own[0], -own[1], own[2]))
+        liverHu = liver_density(slicer.util.arrayFromVolume(self.volumeNode), self.labels)
         if len(local) == 1:
-            question = Question(local[0])
+            question = Question(local[0], None, liverHu)
         else:
             indices = grid.index(np.array(local))
             low, high = (tuple(grid.point_mm(end).tolist()) for end in (indices.min(axis=0), indices.max(axis=0)))
-            question = Question(low, high)
+            question = Question(low, high, liverHu)
         plan_around(grid, question.point_mm, question.other_mm)
         return question
 

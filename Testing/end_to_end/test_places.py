@@ -1,5 +1,6 @@
 """The command line that stays: a place asked for by a file is segmented as in the process itself."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -12,10 +13,11 @@ import SimpleITK as sitk
 from LiverTumorSegLib.errors import UsageError
 from LiverTumorSegLib.grid import Grid
 from LiverTumorSegLib.messages import JsonMessages
+from LiverTumorSegLib.model.normalisation import Intensity
 from LiverTumorSegLib.pipeline.inference import Segmenter
 from LiverTumorSegLib.place_service import serve_places
 from LiverTumorSegLib.request import build_parser, check_options
-from LiverTumorSegLib.review.local import find_lesion, plan_around, probability_here
+from LiverTumorSegLib.review.local import find_lesion, liver_density, plan_around, probability_here
 from LiverTumorSegLib.review.question import Question, ask
 
 MODULE_FOLDER = Path(__file__).parents[2] / "LiverTumorSeg"
@@ -72,3 +74,21 @@ def test_places_of_one_scan_only():
     options = build_parser().parse_args(["a.nrrd", "b.nrrd", "--output", "x", "--places"])
     with pytest.raises(UsageError, match="one scan"):
         check_options(options)
+
+
+def test_a_place_alone_does_not_show_the_density_of_the_liver(density_bundles, make_phantom, tmp_path):
+    image, labels, grid = make_phantom()
+    # A liver 70 HU denser than the level that the model was trained on.
+    values = sitk.GetArrayFromImage(image) + np.where(labels > 0, 70, 0).astype(np.int16)
+    enhanced = sitk.GetImageFromArray(values)
+    enhanced.CopyInformation(image)
+    level = dataclasses.replace(density_bundles[0], intensity=Intensity(liver_hu=85.0))
+    plain, knowing = (Segmenter(bundle, None, "cpu", "quick") for bundle in (density_bundles[0], level))
+    for number, density in enumerate((liver_density(values, labels), None), 1):
+        ask(tmp_path, number, Question(LESION_MM, None, density))
+    asked = iter(range(3))
+    serve_places(enhanced, knowing, tmp_path, JsonMessages(), lambda: next(asked) == 2)
+    expected = probability_here(plain, image, plan_around(grid, LESION_MM))
+    answer = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "place_1.nrrd")))
+    assert np.abs(answer.astype(int) - expected).mean() < 2
+    assert not (tmp_path / "place_2.nrrd").exists(), "refused, not segmented at a wrong level"

@@ -5,7 +5,7 @@ from LiverTumorSegLib.errors import InputError
 from LiverTumorSegLib.review.question import Question, ask, question_file, read_question
 
 
-@pytest.mark.parametrize("question", [Question((1.5, -2.0, 3.25)), Question((0.0, 1.0, 2.0), (-3.0, 4.0, 5.5))])
+@pytest.mark.parametrize("question", [Question((1.5, -2.0, 3.25)), Question((0.0, 1.0, 2.0), (-3.0, 4.0, 5.5), 104.5)])
 def test_what_is_asked_is_read(tmp_path, question):
     ask(tmp_path, 3, question)
     assert read_question(question_file(tmp_path, 3)) == question

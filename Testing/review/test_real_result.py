@@ -11,7 +11,7 @@ from LiverTumorSegLib.model.models import FINE, LOCALISER, models_folder
 from LiverTumorSegLib.pipeline.inference import Segmenter
 from LiverTumorSegLib.review.candidate import differences, merge
 from LiverTumorSegLib.review.figures import measure_session
-from LiverTumorSegLib.review.local import find_lesion, plan_around, probability_here
+from LiverTumorSegLib.review.local import find_lesion, liver_density, plan_around, probability_here
 from LiverTumorSegLib.review.sensitivity import Sensitivity
 from LiverTumorSegLib.review.totals import totals
 from LiverTumorSegLib.review.verdicts import follow_network, judge, open_verdicts
@@ -67,7 +67,7 @@ def test_a_place_is_segmented_again(session):
     segmenter = Segmenter(load_bundle(models_folder() / FINE), device="cpu", quality="quick")
     plan = plan_around(Grid.of(image), centre)
     started = time.perf_counter()
-    probability = probability_here(segmenter, image, erased, plan)
+    probability = probability_here(segmenter, image, plan, liver_density(sitk.GetArrayViewFromImage(image), erased))
     found = find_lesion(probability, erased, plan, image.GetSpacing()[::-1], result.provenance["threshold"])
     print(f"a place segmented again in {time.perf_counter() - started:.1f} s")
     lesion = verdicts.lesion(1).region

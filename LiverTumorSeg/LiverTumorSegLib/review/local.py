@@ -125,7 +125,7 @@ def plan_around(grid: Grid, point_mm: Sequence[float], other_mm: Sequence[float]
 
 
 def probability_here(
-    segmenter: Segmenter, image: sitk.Image, labels: Labels, plan: LocalPlan
+    segmenter: Segmenter, image: sitk.Image, plan: LocalPlan, liver_hu: float | None = None
 ) -> npt.NDArray[np.uint8]:
     """Run the network over the surroundings alone; return uint8 tumour probabilities of the reach [z, y, x].
 
@@ -135,10 +135,10 @@ def probability_here(
         Without a localiser, which needs the whole scan.
     image : sitk.Image
         The whole CT in HU.
-    labels : ndarray of uint8, [z, y, x]
-        Its labelmap, which tells the density of the liver.
     plan : LocalPlan
         Where.
+    liver_hu : float, optional
+        Density of the liver (`liver_density`), for a model that goes by it.
 
     Raises
     ------
@@ -149,12 +149,29 @@ def probability_here(
         raise InputError("A place is segmented without the localiser: make the segmenter without one.")
     start = [s.start for s in reversed(plan.context)]
     part = sitk.RegionOfInterest(image, [s.stop - s.start for s in reversed(plan.context)], start)
-    organ = sitk.GetArrayViewFromImage(image)[labels > 0]
-    liver_hu = float(np.median(organ)) if organ.size else None
     probability = segmenter.segment(part, force=True, liver_hu=liver_hu).tumor_probability
     if probability is None:
         raise InputError(f"Model {segmenter.bundles[0].id!r} finds no tumours: choose another one.")
     return kept_probability_here(probability, image, plan)
+
+
+def liver_density(values: np.ndarray, labels: Labels) -> float | None:
+    """Return the median HU of the segmented organ, tumours and all, as a run takes it from its localiser.
+
+    Parameters
+    ----------
+    values : ndarray
+        CT in HU, [z, y, x].
+    labels : ndarray of uint8
+        Its labelmap, likewise.
+
+    Returns
+    -------
+    float or None
+        None where nothing is segmented.
+    """
+    organ = values[labels > 0]
+    return float(np.median(organ)) if organ.size else None
 
 
 def kept_probability_here(probability: sitk.Image, image: sitk.Image, plan: LocalPlan) -> npt.NDArray[np.uint8]:

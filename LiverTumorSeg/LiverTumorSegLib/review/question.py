@@ -25,10 +25,13 @@ class Question:
         The click, LPS mm; with `other_mm` one corner of a box.
     other_mm : tuple of float or None
         The opposite corner.
+    liver_hu : float or None
+        Density of the liver, where the asker knows it: a place alone does not show it.
     """
 
     point_mm: Point
     other_mm: Point | None = None
+    liver_hu: float | None = None
 
 
 def question_file(folder: Path, number: int) -> Path:
@@ -40,8 +43,12 @@ def ask(folder: Path, number: int, question: Question) -> None:
     """Ask; the file appears whole."""
     path = question_file(folder, number)
     partial = path.with_suffix(".part")
-    corners = {"point_lps_mm": question.point_mm, "other_lps_mm": question.other_mm}
-    partial.write_text(json.dumps(corners), encoding="utf-8")
+    asked = {
+        "point_lps_mm": question.point_mm,
+        "other_lps_mm": question.other_mm,
+        "liver_hu": question.liver_hu,
+    }
+    partial.write_text(json.dumps(asked), encoding="utf-8")
     partial.replace(path)
 
 
@@ -55,8 +62,8 @@ def read_question(path: Path) -> Question:
     """
     try:
         asked = json.loads(path.read_text(encoding="utf-8"))
-        point, other = _point(asked["point_lps_mm"]), asked.get("other_lps_mm")
-        return Question(point, None if other is None else _point(other))
+        point, other, liver_hu = _point(asked["point_lps_mm"]), asked.get("other_lps_mm"), asked.get("liver_hu")
+        return Question(point, None if other is None else _point(other), None if liver_hu is None else float(liver_hu))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path.name} asks for no place: it needs point_lps_mm, three numbers in mm.") from error
 
