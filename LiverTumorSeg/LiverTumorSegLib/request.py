@@ -10,8 +10,8 @@ from pathlib import Path
 from . import __version__
 from .errors import UsageError
 from .output.dicomseg import require_highdicom
-from .pipeline.inference import QUALITIES
 from .pipeline.postprocess import Postprocessing
+from .pipeline.quality import QUALITIES
 from .scan.channels import CaseFiles, group_inputs
 from .scan.collection import scans_in
 from .scan.imageio import case_name

@@ -14,7 +14,8 @@ from LiverTumorSegLib.errors import InputError
 from LiverTumorSegLib.jsonfile import write_json
 from LiverTumorSegLib.model.bundle import load_bundle
 from LiverTumorSegLib.model.models import LOCALISER, models_folder
-from LiverTumorSegLib.pipeline.inference import QUALITIES, Segmenter
+from LiverTumorSegLib.pipeline.inference import Segmenter
+from LiverTumorSegLib.pipeline.quality import QUALITIES
 from LiverTumorSegLib.wholefile import write_text
 
 from LiverTumorSegTraining.benchmark.accuracy import Labelled, labelled_case, labelled_sample, score, table

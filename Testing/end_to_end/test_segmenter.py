@@ -15,7 +15,8 @@ from LiverTumorSegLib.model.devices import Rung, choose_device, climb
 from LiverTumorSegLib.model.models import localiser_for
 from LiverTumorSegLib.model.network import UNet
 from LiverTumorSegLib.model.normalisation import Intensity
-from LiverTumorSegLib.pipeline.inference import QUALITIES, Segmenter
+from LiverTumorSegLib.pipeline.inference import Segmenter
+from LiverTumorSegLib.pipeline.quality import QUALITIES
 
 
 @pytest.fixture

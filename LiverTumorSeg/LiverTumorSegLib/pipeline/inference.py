@@ -32,11 +32,9 @@ from .maps import attention, uncertainty
 from .plausibility import judge_liver, outside_skulls
 from .postprocess import Postprocessing, liver_and_tumor, most_probable, with_further_classes
 from .preprocess import network_grid, resample
+from .quality import QUALITIES
 from .result import Result
 from .tumor_plausibility import doubt_tumor
-
-QUALITIES: dict[str, tuple[float, int]] = {"quick": (0.125, 1), "standard": (0.25, 4), "best": (0.25, 8)}
-"""Overlap of the tiles and number of flips that are averaged, the scan as it is among them."""
 
 
 @dataclass
@@ -79,7 +77,7 @@ class Segmenter:
     device : str
         "auto", "cpu", "cuda", "cuda:N", "mps".
     quality : {"quick", "standard", "best"}
-        Overlap and flips of the fine stage.
+        What the fine stage may cost.
     threshold : float, optional
         Tumour probability from which a voxel is tumour, 0..1; the bundle's when None.
     postprocessing : Postprocessing, optional
@@ -110,7 +108,7 @@ class Segmenter:
             raise UsageError(f"--threshold is {threshold}; it must lie between 0 and 1.")
         _check_together(self.bundles, localiser)
         self.localiser = localiser if self.bundles[0].field_of_view == "liver_box" else None
-        self.quality = quality
+        self.quality = QUALITIES[quality]
         self.threshold = float(np.mean([b.tumor_threshold for b in self.bundles])) if threshold is None else threshold
         self.postprocessing, self.maps = postprocessing or Postprocessing(), maps
         self.device, self.device_note = choose_device(device)
@@ -290,12 +288,12 @@ class Segmenter:
         high: float,
     ) -> np.ndarray:
         """Return uint8 (classes - 1, z, y, x) on the native part."""
-        grid = network_grid(box, bundle.spacing_mm, bundle.resize)
+        grid = network_grid(box, self.quality.spacing_mm(bundle.spacing_mm), bundle.resize)
         with run.stage("resample"):
             array = np.stack(
                 [normalise(sitk.GetArrayFromImage(resample(channel, grid)), intensity) for channel in channels]
             )
-        plan = self._plan(bundle, array, *QUALITIES[self.quality])
+        plan = self._plan(bundle, array, self.quality.overlap, self.quality.flips)
         with run.stage("network"):
             probabilities = self._predict(bundle, array, plan, run, low, high, "Segmenting liver and tumour")
         if self.maps and "attention" not in run.maps and bundle.network["attention"] != "none":

@@ -1,0 +1,36 @@
+"""What a run may cost: how finely the fine network sees the liver, and how many looks are averaged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How a fine network goes over the liver.
+
+    Attributes
+    ----------
+    overlap : float
+        Part of a tile shared with its neighbour, for networks that are tied to the tiles of their training.
+    flips : int
+        Flips whose results are averaged, the scan as it is among them.
+    coarsening : float
+        The grid's spacing is so many times the one the network was trained at.
+    """
+
+    overlap: float
+    flips: int
+    coarsening: float = 1.0
+
+    def spacing_mm(self, trained_mm: tuple[float, float, float]) -> tuple[float, float, float]:
+        """Return the spacing x, y, z that a network sees."""
+        x, y, z = (self.coarsening * length for length in trained_mm)
+        return x, y, z
+
+
+QUALITIES = {
+    "quick": Quality(overlap=0.125, flips=1, coarsening=4 / 3),
+    "standard": Quality(overlap=0.25, flips=1),
+    "best": Quality(overlap=0.25, flips=4),
+}
