@@ -18,7 +18,8 @@ from LiverTumorSegLib.pipeline.inference import Segmenter
 from LiverTumorSegLib.pipeline.quality import QUALITIES
 from LiverTumorSegLib.wholefile import write_text
 
-from LiverTumorSegTraining.benchmark.accuracy import Labelled, labelled_case, labelled_sample, score, table
+from LiverTumorSegTraining.benchmark.accuracy import Labelled, labelled_case, labelled_sample, score, table, totals
+from LiverTumorSegTraining.benchmark.synthetic_set import synthetic_scans
 from LiverTumorSegTraining.data.dataset import find_cases
 from LiverTumorSegTraining.demo.samples import SAMPLES, fetch
 from LiverTumorSegTraining.recipe.config import DataConfig
@@ -35,6 +36,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, help="data set whose labels are liver and tumour")
     parser.add_argument("--cases", nargs="*", default=[], help="cases, or patients, of it (default: all)")
     parser.add_argument("--samples", type=Path, help="folder of the public samples, fetched when absent")
+    parser.add_argument(
+        "--synthetic",
+        type=int,
+        default=0,
+        help="instead of the cases as they are: so many of them with made-up tumours",
+    )
     parser.add_argument("--quality", default="standard", choices=list(QUALITIES))
     parser.add_argument("--threshold", type=float, help="tumour probability from which a voxel is tumour")
     parser.add_argument("--output", type=Path, required=True, help="FILE.json; the table is written beside it as .md")
@@ -46,12 +53,13 @@ def _run(options: argparse.Namespace) -> None:
     localiser = load_bundle(options.localiser or models_folder() / LOCALISER)
     segmenter = Segmenter(load_bundle(options.model), localiser, quality=options.quality, threshold=options.threshold)
     rows = []
-    for scan in _scans(options):
+    scans = _scans(options)
+    for scan in synthetic_scans(scans, options.synthetic) if options.synthetic else scans:
         rows.append(score(segmenter, scan))
         print(table(rows[-1:]).splitlines()[-1], flush=True)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     write_json(options.output, [dataclasses.asdict(row) for row in rows])
-    write_text(options.output.with_suffix(".md"), table(rows))
+    write_text(options.output.with_suffix(".md"), f"{table(rows)}\n{totals(rows)}\n" if rows else table(rows))
 
 
 def _scans(options: argparse.Namespace) -> Iterator[Labelled]:

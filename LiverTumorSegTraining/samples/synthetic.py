@@ -10,6 +10,7 @@ that depends on how strongly the liver is enhanced; some bulge from the surface.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -117,6 +118,7 @@ def add_tumors(
     spacing_mm: np.ndarray,
     rng: np.random.Generator,
     slice_mm: float = 1.0,
+    looks: Sequence[TumorAppearance] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return copies of image and label with new tumours in healthy liver: one to six, or a dozen small ones.
 
@@ -132,6 +134,8 @@ def add_tumors(
         Source of randomness.
     slice_mm : float
         Thickness of the scan's own slices, along z.
+    looks : sequence of TumorAppearance, optional
+        How the tumours look, one each; drawn for the phase of the liver when None.
     """
     image, label = image.copy(), label.copy()
     liver = label == LIVER.value
@@ -147,15 +151,10 @@ def add_tumors(
     # A tumour displaces the fat beside it, not the wall of the body or an organ.
     fat = (label == 0) & (image > FAT_HU[0]) & (image < FAT_HU[1])
     bulge = fat & ndimage.binary_dilation(liver, iterations=BULGE_VOXELS)
-    many = rng.random() < MANY_SMALL
-    count = int(rng.integers(5, 13) if many else rng.choice([1, 2, 3, 4, 6], p=[0.35, 0.25, 0.2, 0.1, 0.1]))
-    first = random_appearance(rng, liver_hu, largest_mm=LARGEST_SMALL_MM if many else 40.0)
-    for index in range(count):
+    for look in _patients_tumors(liver_hu, rng) if looks is None else looks:
         positions = np.flatnonzero(start)
         if positions.size < 30:
             break
-        # Lesions of one patient mostly resemble each other.
-        look = first if index == 0 else _related(first, liver_hu, rng)
         ground = label == LIVER.value
         if look.radius_mm < VESSEL_SPARING_RADIUS_MM:
             ground &= ~vessels
@@ -168,6 +167,16 @@ def add_tumors(
         _grow(image[box], label[box], ground[box], centre - [s.start for s in box], look, spacing_mm, rng, slice_mm)
         start &= label == LIVER.value
     return image, label
+
+
+def _patients_tumors(liver_hu: float, rng: np.random.Generator) -> Iterator[TumorAppearance]:
+    many = rng.random() < MANY_SMALL
+    count = int(rng.integers(5, 13) if many else rng.choice([1, 2, 3, 4, 6], p=[0.35, 0.25, 0.2, 0.1, 0.1]))
+    first = random_appearance(rng, liver_hu, largest_mm=LARGEST_SMALL_MM if many else 40.0)
+    yield first
+    for _ in range(count - 1):
+        # Lesions of one patient mostly resemble each other.
+        yield _related(first, liver_hu, rng)
 
 
 def _related(first: TumorAppearance, liver_hu: float, rng: np.random.Generator) -> TumorAppearance:

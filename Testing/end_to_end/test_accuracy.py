@@ -5,10 +5,12 @@ import json
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from LiverTumorSegLib.errors import InputError
 from LiverTumorSegLib.pipeline.inference import Segmenter
 
 from LiverTumorSegTraining.benchmark.accuracy import Labelled, score, table
 from LiverTumorSegTraining.benchmark.accuracy_cli import main
+from LiverTumorSegTraining.benchmark.synthetic_set import synthetic_scans
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +25,9 @@ def test_a_right_answer_scores_as_one(scan, density_bundles):
     assert row.liver_dice > 0.95
     assert row.tumor_dice > 0.85
     assert row.reference_ml == pytest.approx(4 / 3 * np.pi * (1.6 * 1.4 * 1.8 + 0.9**3), rel=0.1)
-    assert row.hits == {"under 10 mm": [0, 0], "10 to 20 mm": [1, 1], "over 20 mm": [1, 1]}
+    # Both tumours lie 100 HU above the liver.
+    sizes = {"under 10 mm": [0, 0], "10 to 20 mm": [1, 1], "over 20 mm": [1, 1]}
+    assert row.hits == {**sizes, "under 20 HU": [0, 0], "20 to 40 HU": [0, 0], "over 40 HU": [2, 2]}
     assert row.false_lesions == 0
     assert row.false_ml < 0.2 * row.found_ml
 
@@ -62,7 +66,30 @@ def test_the_command_line_scores_the_named_cases(scan, models, tmp_path, capsys,
     assert main([*arguments, "--cases", "second"]) == 0
     (row,) = json.loads(output.read_text())
     assert row["name"] == "second_portal"
-    assert "| second_portal |" in output.with_suffix(".md").read_text()
+    text = output.with_suffix(".md").read_text()
+    assert "| second_portal |" in text
+    assert "1 scans: liver" in text
+    assert "over 20 mm 1 of 1" in text
     capsys.readouterr()
     assert main([*arguments, "--cases", "third"]) == 3
     assert "no case or patient third" in capsys.readouterr().err
+
+
+def test_made_up_tumours_are_the_same_at_every_call_and_lie_in_healthy_livers(scan):
+    image, labels = scan
+    healthy = Labelled("healthy", image, np.where(labels == 2, 1, labels).astype(np.uint8))
+    first, again = (list(synthetic_scans([Labelled("ill", image, labels), healthy], 3)) for _ in range(2))
+    assert [one.name for one in first] == ["healthy + 0", "healthy + 1", "healthy + 2"]
+    before = sitk.GetArrayFromImage(image)
+    for one, other in zip(first, again, strict=True):
+        changed = sitk.GetArrayFromImage(one.image)
+        assert np.array_equal(changed, sitk.GetArrayFromImage(other.image))
+        assert np.array_equal(one.reference, other.reference)
+        tumor = one.reference == 2
+        assert tumor.any()
+        # Those at the surface bulge into the fat beyond it.
+        assert (healthy.reference[tumor] == 1).mean() > 0.6
+        assert np.abs(changed[tumor].astype(int) - before[tumor]).mean() > 8
+    assert not np.array_equal(first[0].reference, first[1].reference)
+    with pytest.raises(InputError, match="No scan of the data set has a liver without tumour"):
+        next(synthetic_scans([Labelled("ill", image, labels)], 1))
