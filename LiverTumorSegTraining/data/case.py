@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
+from LiverTumorSegLib.scan.channels import IMAGE_SUFFIXES
+
 LABEL_SUFFIXES = (".seg.nrrd", *IMAGE_SUFFIXES)
 
 

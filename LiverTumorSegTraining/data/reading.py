@@ -11,6 +11,7 @@ from LiverTumorSegLib.grid import grid_difference, place_in
 from LiverTumorSegLib.labels import IGNORE, value_of
 from LiverTumorSegLib.scan.channels import CaseFiles
 from LiverTumorSegLib.scan.channels import read_channels as read_scan
+from LiverTumorSegLib.scan.volumefile import read_volume
 
 from LiverTumorSegTraining.data.case import Case
 from LiverTumorSegTraining.recipe.config import DataConfig
@@ -38,16 +39,6 @@ def read_channels(case: Case, channels: list[str]) -> list[sitk.Image]:
     return images
 
 
-def read_image(path: Path, case_name: str) -> sitk.Image:
-    """Return an image file; InputError naming the case when that fails."""
-    if not path.is_file():
-        raise InputError(f"Case {case_name}: there is no file {path}.")
-    try:
-        return sitk.ReadImage(str(path))
-    except RuntimeError as error:
-        raise InputError(f"Case {case_name}: {path} cannot be read; it is damaged or no image.") from error
-
-
 def read_label(case: Case, data: DataConfig, reference: sitk.Image | None = None) -> sitk.Image:
     """Return the label image, values as stored in the file; a .seg.nrrd by the names of its segments.
 
@@ -62,7 +53,7 @@ def read_label(case: Case, data: DataConfig, reference: sitk.Image | None = None
     if case.label is None:
         raise InputError(f"Case {case.name} has no annotation.")
     if not case.label.name.lower().endswith(".seg.nrrd"):
-        return read_image(case.label, case.name)
+        return _read_labelmap(case.label, case.name)
     from LiverTumorSegLib.output.segfile import onto_grid, read_segmentation
 
     image, names = read_segmentation(case.label)
@@ -82,6 +73,16 @@ def read_label(case: Case, data: DataConfig, reference: sitk.Image | None = None
     if reference is not None and place_in(reference, named) is not None:
         return onto_grid(named, reference)
     return named
+
+
+def _read_labelmap(path: Path, case_name: str) -> sitk.Image:
+    """Return a labelmap as a scan is read: every kind of file a scan may be, on the grid its scan gets."""
+    try:
+        if not path.is_file():
+            raise InputError(f"there is no file {path}.")
+        return read_volume(path)[0]
+    except InputError as error:
+        raise InputError(f"Case {case_name}: {error}") from error
 
 
 def strange_values(array: np.ndarray, data: DataConfig) -> list[float]:

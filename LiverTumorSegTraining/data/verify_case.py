@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
-from LiverTumorSegLib.errors import InputError, LiverTumorSegError
+from LiverTumorSegLib.errors import LiverTumorSegError
 from LiverTumorSegLib.grid import GRID_TOLERANCE, affine_of, corner_distance_mm
 from LiverTumorSegLib.labels import IGNORE
-from LiverTumorSegLib.scan.checks import check_values
+from LiverTumorSegLib.scan.checks import check_values, describe_wrong_shape
+from LiverTumorSegLib.scan.headers import read_header
 from LiverTumorSegLib.scan.hounsfield import ADVICE
+from LiverTumorSegLib.scan.volumefile import read_volume, read_volumes
 
 from LiverTumorSegTraining.data.case import Case
-from LiverTumorSegTraining.data.reading import read_image, read_label
+from LiverTumorSegTraining.data.reading import read_label
 from LiverTumorSegTraining.recipe.config import DataConfig
 
 SMALLEST_MM, LARGEST_MM = 0.2, 10.0
@@ -83,67 +82,31 @@ def _image(path: Path, name: str, problems: list[tuple[str, str]]) -> sitk.Image
     if not path.is_file():
         problems.append(("missing_image", f"the image {path.name} does not exist"))
         return None
+    size: tuple[int, ...] = (0, 0, 0)
+    components = 1
     try:
-        verify_whole(path)
-        image = read_image(path, name)
-    except LiverTumorSegError:
-        problems.append(("unreadable_image", f"{path.name} cannot be read: it is damaged or no image"))
+        header = read_header(path)
+        size, components = header.size, header.components
+        # Several channels in one file: the geometry is that of the first.
+        volumes = read_volumes(path) if len(size) == 4 and components == 1 else [read_volume(path, header)[0]]
+    except (LiverTumorSegError, OSError, ValueError):
+        if describe_wrong_shape(size, components) is not None:
+            problems.append(("not_3d", f"{path.name} has the shape {size}; a 3D scalar image is needed"))
+        else:
+            problems.append(("unreadable_image", f"{path.name} cannot be read: it is damaged or no image"))
         return None
-    bad = nonfinite_voxels(path, image)
+    bad = sum(nonfinite_voxels(volume) for volume in volumes)
     if bad:
         problems.append(("not_finite", f"{path.name} holds {bad} voxels that are NaN or infinity"))
-    if image.GetDimension() == 4:
-        # Several channels in one file: the geometry is that of the first.
-        return sitk.Extract(image, [*image.GetSize()[:3], 0], [0, 0, 0, 0])
-    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
-        problems.append(("not_3d", f"{path.name} has the shape {image.GetSize()}; a 3D scalar image is needed"))
-        return None
+    image = volumes[0]
     problems += _voxel_problems(image, path.name)
     return image
 
 
-def verify_whole(path: Path) -> None:
-    """Refuse a file that was cut short: the NIfTI reader would take what is missing as zeros.
-
-    Raises
-    ------
-    InputError
-        When it is incomplete.
-    """
-    if path.name.lower().endswith(".gz"):
-        try:
-            with gzip.open(path) as stream:
-                while stream.read(1 << 20):
-                    pass
-        except (OSError, EOFError, zlib.error) as error:
-            raise InputError(f"{path} is damaged or incomplete ({error}).") from error
-    elif path.name.lower().endswith(".nii"):
-        import nibabel
-
-        try:
-            proxy = _nifti(path).dataobj
-        except (nibabel.filebasedimages.ImageFileError, OSError) as error:
-            raise InputError(f"{path} is no NIfTI file.") from error
-        wanted = int(proxy.offset) + int(np.prod(proxy.shape)) * proxy.dtype.itemsize
-        if path.stat().st_size < wanted:
-            raise InputError(f"{path} is incomplete: {path.stat().st_size} of {wanted} bytes.")
-
-
-def _nifti(path: Path) -> Any:
-    """Return a NIfTI image of either version, its voxels not read yet."""
-    import nibabel
-
-    return nibabel.load(path)
-
-
-def nonfinite_voxels(path: Path, image: sitk.Image) -> int:
-    """Return how many voxels of an image file are NaN or infinite; the NIfTI reader of ITK turns them into zeros."""
+def nonfinite_voxels(image: sitk.Image) -> int:
+    """Return how many voxels are NaN or infinite."""
     array = sitk.GetArrayViewFromImage(image)
-    if array.dtype.kind != "f":
-        return 0
-    if path.name.lower().endswith((".nii", ".nii.gz")):
-        array = np.asanyarray(_nifti(path).dataobj)
-    return int(array.size - np.isfinite(array).sum())
+    return 0 if array.dtype.kind != "f" else int(array.size - np.isfinite(array).sum())
 
 
 def _voxel_problems(image: sitk.Image, name: str) -> list[tuple[str, str]]:
@@ -181,18 +144,14 @@ def _label(
         )
         return None
     try:
-        verify_whole(case.label)
         label = read_label(case, data, image)
     except LiverTumorSegError as error:
         code = "label_values" if "segments" in str(error) else "unreadable_label"
         problems.append((code, str(error).removeprefix(f"Case {case.name}: ").rstrip(".")))
         return None
-    bad = nonfinite_voxels(case.label, label)
+    bad = nonfinite_voxels(label)
     if bad:
         problems.append(("label_values", f"{bad} voxels of {case.label.name} are NaN or infinity"))
-        return None
-    if label.GetDimension() != 3 or label.GetNumberOfComponentsPerPixel() != 1:
-        problems.append(("not_3d", f"{case.label.name} has the shape {label.GetSize()}; a 3D labelmap is needed"))
         return None
     return label
 

@@ -8,14 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import SimpleITK as sitk
-
 from ..errors import InputError, UsageError
 from .headers import read_header
 from .imageio import CaseImage, case_name, case_names, read_case, sha256_of
-from .volumefile import read_pixels
+from .volumefile import read_volumes
 
-IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
+IMAGE_SUFFIXES = (".nii.gz", ".nii", ".hdr", ".nrrd", ".nhdr", ".mha", ".mhd")
 SEQUENCES = {
     "flair": ("flair", "t2f"),
     "t1": ("t1", "t1n", "t1w"),
@@ -185,14 +183,11 @@ def _of_folder(folder: Path, files: list[Path], channels: Sequence[str]) -> tupl
 
 
 def _split(path: Path, channels: Sequence[str]) -> list[CaseImage]:
-    image = read_pixels(path)
-    if image.GetDimension() != 4 or image.GetSize()[3] != len(channels):
+    size = read_header(path).size
+    if len(size) != 4 or size[3] != len(channels):
         raise InputError(
-            f"{path} has the shape {' x '.join(map(str, image.GetSize()))}, but the model takes the channels "
+            f"{path} has the shape {' x '.join(map(str, size))}, but the model takes the channels "
             f"{', '.join(channels)}: give one file for each, or one 4D file with {len(channels)} volumes."
         )
-    whole = [*image.GetSize()[:3], 0]
     sha256, name = sha256_of([path]), case_name(path)
-    return [
-        CaseImage(sitk.Extract(image, whole, [0, 0, 0, number]), name, path, sha256) for number in range(len(channels))
-    ]
+    return [CaseImage(volume, name, path, sha256) for volume in read_volumes(path)]

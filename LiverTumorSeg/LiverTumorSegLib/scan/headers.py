@@ -10,7 +10,8 @@ import SimpleITK as sitk
 
 from ..errors import InputError
 from .itk import itk_path, itk_warnings_off
-from .niftifile import NiftiHeader, is_packed, read_nifti_header
+from .niftifile import NiftiHeader, read_nifti_header
+from .packed import is_packed
 from .textheader import TextHeader, read_text_header
 
 MAX_VOXELS = 2**31

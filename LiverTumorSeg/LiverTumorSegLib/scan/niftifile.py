@@ -7,6 +7,7 @@ CT.
 from __future__ import annotations
 
 import gzip
+import math
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ import numpy.typing as npt
 
 from ..errors import InputError, UsageError
 from ..grid import Floats
+from .packed import is_packed, unpack
 
 _CHUNK = 1 << 20
 _FAR = 1e9
@@ -128,12 +130,21 @@ def read_voxels(path: Path, header: NiftiHeader) -> tuple[npt.NDArray[Any], bool
 
     if header.dtype is None:
         raise InputError(f"{path} holds a number type that is not used for CT. Convert it to 16-bit integers.")
-    with _opened(header.voxel_file) as file:
+    dtype = np.dtype(header.dtype)
+    if is_packed(header.voxel_file):
+        length = math.prod(header.size) * dtype.itemsize
         try:
-            stored = array_from_file(header.size, np.dtype(header.dtype), cast(Any, file), header.offset, mmap=False).T
-        except (EOFError, OSError, zlib.error) as error:
+            content, trailing = unpack(header.voxel_file, header.offset, length)
+        except (EOFError, zlib.error) as error:
             raise _damaged(header.voxel_file) from error
-        trailing = _goes_on(header.voxel_file, file)
+        stored = content.view(dtype).reshape(header.size[::-1])
+    else:
+        with header.voxel_file.open("rb") as file:
+            try:
+                stored = array_from_file(header.size, dtype, file, header.offset, mmap=False).T
+            except (EOFError, OSError) as error:
+                raise _damaged(header.voxel_file) from error
+            trailing = _goes_on(file)
     slope, intercept = (float(header.fields[name]) for name in ("scl_slope", "scl_inter"))
     slope = slope if np.isfinite(slope) and slope != 0.0 else 1.0
     intercept = intercept if np.isfinite(intercept) else 0.0
@@ -165,12 +176,6 @@ def _files(path: Path) -> tuple[Path, Path]:
     return found[0], found[1]
 
 
-def is_packed(path: Path) -> bool:
-    """Tell by its first bytes whether a file is compressed by gzip."""
-    with path.open("rb") as file:
-        return file.read(2) == b"\x1f\x8b"
-
-
 def _opened(path: Path) -> BinaryIO:
     return cast(BinaryIO, gzip.open(path, "rb")) if is_packed(path) else path.open("rb")
 
@@ -179,20 +184,9 @@ def _damaged(path: Path) -> InputError:
     return InputError(f"{path} is damaged or incomplete: its voxels are not all there. Copy or export it again.")
 
 
-def _goes_on(path: Path, file: BinaryIO) -> bool:
-    """Read on to the end, where gzip keeps its checksum, and tell whether anything but zeros is there."""
-    trailing = False
-    try:
-        while piece := file.read(_CHUNK):
-            trailing = trailing or bool(piece.strip(b"\0"))
-    except gzip.BadGzipFile as error:
-        # What follows a whole member and is no member itself does no harm.
-        if not str(error).startswith("Not a gzipped file"):
-            raise _damaged(path) from error
-        return True
-    except (EOFError, zlib.error) as error:
-        raise _damaged(path) from error
-    return trailing
+def _goes_on(file: BinaryIO) -> bool:
+    """Read on to the end and tell whether anything but zeros is there."""
+    return any(piece.strip(b"\0") for piece in iter(lambda: file.read(_CHUNK), b""))
 
 
 def _fields(path: Path) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,31 @@ def read_volume(path: Path, header: ImageHeader | None = None) -> tuple[sitk.Ima
     if shear > 0.0:
         image.SetDirection(nearest_orthonormal(image.GetDirection()).ravel().tolist())
     return image, header.own.doubts(path)
+
+
+def read_volumes(path: Path) -> list[sitk.Image]:
+    """Read the volumes of a 4D scalar image, each as `read_volume` would read it.
+
+    Raises
+    ------
+    InputError
+        Unknown, damaged, incomplete, or not a series of volumes.
+    """
+    header = read_header(path)
+    if len(header.size) != 4 or header.components != 1:
+        raise InputError(
+            f"{path} has the shape {' x '.join(map(str, header.size))}, with {header.components} values a voxel; "
+            "a series of volumes (4D) is needed."
+        )
+    if isinstance(header.own, NiftiHeader):
+        one = dataclasses.replace(header.own, size=header.size[:3])
+        volumes = [sitk.GetImageFromArray(voxels) for voxels in read_voxels(path, header.own)[0]]
+        for volume in volumes:
+            place(volume, path, one)
+        return volumes
+    image = read_pixels(path)
+    whole = [*image.GetSize()[:3], 0]
+    return [sitk.Extract(image, whole, [0, 0, 0, number]) for number in range(header.size[3])]
 
 
 def read_pixels(path: Path) -> sitk.Image:
