@@ -6,6 +6,7 @@ import numpy as np
 import slicer
 import vtk
 from LiverTumorSegLib.labels import LIVER_TUMOR
+from LiverTumorSegLib.review.region import changed_box
 from slicer.i18n import tr as _
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
@@ -60,12 +61,10 @@ def writeLabels(node, volumeNode, before: np.ndarray, after: np.ndarray) -> None
 
     Closed surfaces are left to the caller: they take seconds, and Slicer would renew them at each of these steps.
     """
-    differs = before != after
-    filled = [np.flatnonzero(differs.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
-    if not filled[0].size:
+    box = changed_box(before, after)
+    if box is None:
         return
-    box = tuple(slice(int(indices[0]), int(indices[-1]) + 1) for indices in filled)
-    change, target, grid = differs[box], after[box], gridOf(volumeNode)
+    change, target, grid = before[box] != after[box], after[box], gridOf(volumeNode)
     logic = slicer.vtkSlicerSegmentationsModuleLogic
     ids = {label.value: segmentIdOf(node, label.name) for label in LIVER_TUMOR}
     for value, segmentId in ids.items():

@@ -1,14 +1,17 @@
 """Measures, places and diameter ends of a session's lesions, on grids of any orientation."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from LiverTumorSegLib.errors import InputError
 from LiverTumorSegLib.grid import Grid
 from LiverTumorSegLib.pipeline.lesions import measure_lesions
-from LiverTumorSegLib.review.figures import measure_session
+from LiverTumorSegLib.review.figures import SessionFigures, measure_session
 from LiverTumorSegLib.review.page import key_image, write_session_page
 from LiverTumorSegLib.review.totals import totals
-from LiverTumorSegLib.review.verdicts import judge, open_verdicts
+from LiverTumorSegLib.review.verdicts import follow_edit, judge, open_verdicts
 from scipy.spatial.transform import Rotation
 
 # A liver of 200 x 150 x 160 mm about the origin: centre and radii of its lesions in patient coordinates.
@@ -79,6 +82,74 @@ def test_rejected_lesions_keep_their_figures():
     assert measure_session(open_verdicts(np.zeros_like(labels)), np.zeros_like(labels), image) == ()
     with pytest.raises(InputError, match="its own scan"):
         measure_session(verdicts, labels[1:], image)
+
+
+def same(one, other):
+    """Whether two rows of a session's table agree in everything."""
+    plain = (one.number, one.verdict, one.place) == (other.number, other.verdict, other.place)
+    ends = np.array_equal(one.longest_lps_mm, other.longest_lps_mm)
+    return plain and ends and np.array_equal(one.perpendicular_lps_mm, other.perpendicular_lps_mm)
+
+
+@pytest.mark.parametrize("name", ["plain", "oblique"])
+def test_measuring_only_what_changed_gives_what_measuring_everything_gives(name):
+    image, labels, grid = scene(*GRIDS[name])
+    rng = np.random.default_rng(3)
+    hu = sitk.GetArrayFromImage(image) + rng.integers(-20, 20, labels.shape, np.int16)
+    image = grid.image(hu)
+    probability = grid.image(rng.integers(0, 256, labels.shape, np.uint8))
+    figures, verdicts = SessionFigures(hu, grid), open_verdicts(labels)
+    organ = np.argwhere(labels == 1)
+    for step in range(6):
+        if step in (1, 2, 4):  # a stroke of tumour inside the organ
+            z, y, x = organ[rng.integers(len(organ))]
+            stroke = np.s_[z - 2 : z + 3, y - 2 : y + 3, x - 2 : x + 3]
+            labels = labels.copy()
+            labels[stroke][labels[stroke] > 0] = 2
+            verdicts = follow_edit(verdicts, labels)
+        elif step == 3:
+            verdicts, labels = judge(verdicts, labels, 1, "reject")
+        elif step == 5:  # the outline of the organ
+            labels = labels.copy()
+            labels[: np.argwhere(labels).min(axis=0)[0] + 6] = 0
+            verdicts = follow_edit(verdicts, labels)
+        quick = figures.measure(verdicts, labels, probability, gaps=False)
+        expected = measure_session(verdicts, labels, image, probability)
+        assert len(quick) == len(expected) >= 2
+        gaps = [row.lesion.distance_to_liver_surface_mm for row in expected]
+        for row, other in zip(quick, expected, strict=True):
+            assert same(row, other)
+            gap = row.lesion.distance_to_liver_surface_mm
+            assert gap is None or gap == other.lesion.distance_to_liver_surface_mm
+            centre = other.lesion.centroid_lps_mm
+            assert row.lesion.centroid_lps_mm == pytest.approx(centre, abs=1e-9)
+            assert replace(row.lesion, distance_to_liver_surface_mm=None, centroid_lps_mm=centre) == replace(
+                other.lesion, distance_to_liver_surface_mm=None
+            )
+        if step in (0, 5):
+            assert all(row.lesion.distance_to_liver_surface_mm is None for row in quick)
+        elif step in (2, 4):
+            assert any(row.lesion.distance_to_liver_surface_mm is not None for row in quick), "the others keep it"
+        complete = figures.measure(verdicts, labels, probability)
+        assert [row.lesion.distance_to_liver_surface_mm for row in complete] == gaps
+        assert all(gap is not None for gap in gaps)
+
+
+def test_what_was_known_before_is_adopted_where_the_lesion_is_the_same():
+    image, labels, grid = scene(*GRIDS["plain"])
+    figures, verdicts = SessionFigures(sitk.GetArrayFromImage(image), grid), open_verdicts(labels)
+    first, _second = figures.measure(verdicts, labels, gaps=False)
+    kept = {"distance_to_liver_surface_mm": 4.5, "mean_probability": 0.75}
+    figures.adopt(verdicts, {1: {**kept, "voxels": first.lesion.voxels}, 2: {**kept, "voxels": 3}})
+
+    def known():
+        rows = [row.lesion for row in figures.measure(verdicts, labels, gaps=False)]
+        return [(row.distance_to_liver_surface_mm, row.mean_probability) for row in rows]
+
+    assert known() == [(4.5, 0.75), (None, None)]
+    labels = labels.copy()
+    labels[np.argwhere(labels).min(axis=0)[0]] = 0
+    assert known() == [(None, 0.75), (None, None)], "the outline changed"
 
 
 def test_near_the_border_no_lobe_is_named():

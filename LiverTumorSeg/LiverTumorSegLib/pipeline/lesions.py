@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 from scipy import ndimage
-from scipy.spatial import cKDTree
 
 from ..errors import InputError
 from ..grid import affine_of, grid_difference, place_in, superior_axis
 from .diameters import axial_diameters
-from .postprocess import Box, bounding_box, fill_holes
+from .organ_surface import OrganSurface
+from .postprocess import Box, bounding_box
 
 _FULL_CONNECTIVITY = np.ones((3, 3, 3), dtype=bool)
 
@@ -136,11 +136,22 @@ def measure_lesions(
         raise InputError(f"The image has {difference}: it must lie on the grid of the segmentation.")
     array = sitk.GetArrayViewFromImage(labelmap)
     parts = find_lesions(array == tumor_value)
-    return () if parts is None else measure_parts(parts, array == liver_value, image, probability)
+    if parts is None:
+        return ()
+    liver = array == liver_value
+    surface = None
+    if liver.any():
+        liver[parts.box] |= parts.labels > 0
+        surface = OrganSurface.of(liver, image.GetSpacing()[::-1])
+    return measure_parts(parts, surface, sitk.GetArrayViewFromImage(image), image, probability)
 
 
 def measure_parts(
-    parts: LesionParts, liver: npt.NDArray[np.bool_], image: sitk.Image, probability: sitk.Image | None = None
+    parts: LesionParts,
+    surface: OrganSurface | None,
+    image_hu: npt.NDArray[np.generic],
+    frame: sitk.Image,
+    probability: sitk.Image | None = None,
 ) -> tuple[Lesion, ...]:
     """Measure lesions that are given as parts, connected or not; the ids are their values, in order.
 
@@ -148,21 +159,25 @@ def measure_parts(
     ----------
     parts : LesionParts
         At least one voxel each.
-    liver : ndarray of bool, [z, y, x]
-        Liver without the lesions, on the grid of the image.
-    image, probability : sitk.Image
+    surface : OrganSurface or None
+        Of the organ, lesions included; None when there is no liver label, or no surface in the image.
+    image_hu : ndarray, [z, y, x]
+        The whole CT.
+    frame : sitk.Image
+        Has its first voxel, spacing and directions; how many voxels it has itself does not matter.
+    probability : sitk.Image, optional
         As for ``measure_lesions``.
     """
-    hu = sitk.GetArrayViewFromImage(image)[tuple(parts.index_zyx)].astype(np.float64)
+    hu = image_hu[tuple(parts.index_zyx)].astype(np.float64)
     mean_hu = parts.means(hu)
     sd_hu = np.sqrt(parts.means((hu - mean_hu[parts.ids - 1]) ** 2))
-    centroids = _centroids_lps(image, parts)
-    probabilities = None if probability is None else _mean_probability(image, probability, parts)
-    spacing_zyx = image.GetSpacing()[::-1]
-    gaps = _gaps_to_surface(liver, parts, spacing_zyx)
+    centroids = _centroids_lps(frame, parts)
+    probabilities = None if probability is None else _mean_probability(frame, probability, parts)
+    spacing_zyx = frame.GetSpacing()[::-1]
+    gaps = None if surface is None else surface.gaps_mm(parts.index_zyx, parts.ids)
     voxels = parts.voxels()
     voxel_ml = float(np.prod(spacing_zyx)) / 1000.0
-    axis = 2 - superior_axis(image.GetDirection())
+    axis = 2 - superior_axis(frame.GetDirection())
     lesions = []
     for i, box in enumerate(ndimage.find_objects(parts.labels)):
         longest, perpendicular = axial_diameters(parts.labels[box] == i + 1, spacing_zyx, axis)
@@ -223,46 +238,3 @@ def _mean_probability(grid: sitk.Image, probability: sitk.Image, parts: LesionPa
     if values.dtype == np.uint8:
         found /= 255.0
     return np.nan_to_num(parts.means(found, inside))
-
-
-def _gaps_to_surface(
-    liver: npt.NDArray[np.bool_], parts: LesionParts, spacing_zyx: tuple[float, ...]
-) -> Floats | None:
-    """Return the gap between each lesion and the outside of the organ in mm; None without liver or surface.
-
-    The gap is measured between voxel faces: a lesion voxel next to an outside voxel has gap 0. The edge of the
-    image is no surface.
-    """
-    if not liver.any():
-        return None
-    organ = liver.copy()
-    organ[parts.box] |= parts.labels > 0
-    tight = bounding_box(organ)
-    if tight is None:
-        return None
-    box = tuple(slice(max(0, s.start - 1), s.stop + 1) for s in tight)
-    outside = ~fill_holes(organ[box])
-    shell = np.argwhere(outside & ndimage.binary_dilation(~outside))
-    if shell.size == 0:
-        return None
-    nearest_voxel = _closest_voxels(outside, box, parts, spacing_zyx)
-    spacing = np.asarray(spacing_zyx)
-    _, hit = cKDTree(shell * spacing).query(nearest_voxel * spacing, workers=-1)
-    steps = np.maximum(np.abs(shell[hit] - nearest_voxel) - 1, 0) * spacing
-    gaps: Floats = np.sqrt((steps**2).sum(axis=1))
-    return gaps
-
-
-def _closest_voxels(
-    outside: npt.NDArray[np.bool_], box: Box, parts: LesionParts, spacing_zyx: tuple[float, ...]
-) -> npt.NDArray[np.int64]:
-    """Return for each lesion its voxel closest to the outside, as an index into the box, (count, 3)."""
-    # A tree query for each voxel deep inside the organ takes ten times as long as one distance map.
-    field = sitk.GetImageFromArray(outside.astype(np.uint8))
-    field.SetSpacing(spacing_zyx[::-1])
-    distance = sitk.SignedMaurerDistanceMap(field, insideIsPositive=False, squaredDistance=False, useImageSpacing=True)
-    index = parts.index_zyx - np.array([[s.start] for s in box])
-    depth = sitk.GetArrayViewFromImage(distance)[tuple(index)]
-    order = np.lexsort((depth, parts.ids))
-    _, first = np.unique(parts.ids[order], return_index=True)
-    return index[:, order[first]].T

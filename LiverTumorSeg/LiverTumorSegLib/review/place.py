@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from ..grid import Grid, superior_axis
-from ..pipeline.postprocess import bounding_box
+from ..pipeline.postprocess import Box
 from .region import Labels
 
 LEFT_SHARE = 0.35
@@ -79,9 +79,18 @@ class Place:
         return ", ".join(part for part in parts if part)
 
 
-def liver_frame(labels: Labels, grid: Grid) -> LiverFrame | None:
-    """Return the extent of the organ (liver and tumour) of a labelmap [z, y, x]; None where there is none."""
-    box = bounding_box(labels > 0)
+def liver_frame(labels: Labels, grid: Grid, box: Box | None) -> LiverFrame | None:
+    """Return the extent of the organ (liver and tumour) of a labelmap [z, y, x]; None where there is none.
+
+    Parameters
+    ----------
+    labels : ndarray of uint8, [z, y, x]
+        The whole labelmap.
+    grid : Grid
+        Of the scan.
+    box : tuple of 3 slices or None
+        The ``filled_box`` of the labelmap.
+    """
     if box is None:
         return None
     corner = np.array([s.start for s in box])

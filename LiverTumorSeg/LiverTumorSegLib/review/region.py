@@ -89,6 +89,26 @@ class Region:
         return Region(box, mask)
 
 
+def filled_box(labels: npt.NDArray[Any]) -> Box | None:
+    """Return the smallest box of a whole labelmap or mask [z, y, x] that is not 0; None where all is."""
+    slices = np.flatnonzero(labels.any(axis=(1, 2)))
+    if not slices.size:
+        return None
+    first, last = int(slices[0]), int(slices[-1]) + 1
+    seen = np.bitwise_or.reduce(labels[first:last], axis=0)
+    rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
+    return (
+        slice(first, last),
+        slice(int(rows[0]), int(rows[-1]) + 1),
+        slice(int(columns[0]), int(columns[-1]) + 1),
+    )
+
+
+def changed_box(before: Labels, after: Labels) -> Box | None:
+    """Return the smallest box in which two labelmaps of one grid differ, or None when they are equal."""
+    return filled_box(before != after)
+
+
 def shifted(box: Box, corner: tuple[int, ...]) -> Box:
     """Return a box of the grid as indices into an array that starts at `corner` of the grid."""
     return tuple(slice(s.start - c, s.stop - c) for s, c in zip(box, corner, strict=True))
