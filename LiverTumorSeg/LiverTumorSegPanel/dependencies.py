@@ -6,19 +6,36 @@ numpy, SimpleITK and VTK are Slicer's own and are never touched. Nothing is inst
 from __future__ import annotations
 
 import importlib.metadata
+from collections.abc import Iterable
 
 import slicer
 from slicer.i18n import tr as _
 
 TORCH_REQUIREMENT = ">=2.2,!=2.9.*"
 REQUIREMENTS = {"safetensors": "safetensors>=0.4.3", "nibabel": "nibabel>=5.2"}
+DICOM_EXPORT = {"highdicom": "highdicom>=0.23"}
+PAGE_EXPORT = {"jinja2": "jinja2>=3.1", "matplotlib": "matplotlib>=3.8"}
+"""What only an export needs is installed when that is asked for."""
 EXTENSION = "PyTorch"
 
 
 def missingPackages() -> list[str]:
     """Return the names of the packages that are not installed; nothing is imported to find out."""
+    return _notInstalled(("torch", *REQUIREMENTS))
+
+
+def ensurePackages(requirements: dict[str, str]) -> bool:
+    """Return whether these packages are there, after asking to install those that are not."""
+    missing = _notInstalled(requirements)
+    if missing:
+        _install([requirements[name] for name in missing])
+        importlib.invalidate_caches()
+    return not _notInstalled(requirements)
+
+
+def _notInstalled(names: Iterable[str]) -> list[str]:
     missing = []
-    for name in ("torch", *REQUIREMENTS):
+    for name in names:
         try:
             importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

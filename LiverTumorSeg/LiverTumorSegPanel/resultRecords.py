@@ -84,6 +84,14 @@ def attributesOfReport(report: dict, volumeNode=None) -> dict[str, str]:
     return {PREFIX + key: value for key, value in attributes.items()}
 
 
+def provenanceOf(node) -> dict[str, Any]:
+    """Return what made a result: model (id, version, sha256), threshold, quality; what is not known is empty."""
+    told = {key: node.GetAttribute(PREFIX + key) or "" for key in ("Model", "ModelSha256", "Threshold", "Quality")}
+    identity, _space, version = told["Model"].rpartition(" ")
+    model = {"id": identity or "?", "version": version or "?", "sha256": told["ModelSha256"]}
+    return {"model": model, "threshold": told["Threshold"], "quality": told["Quality"]}
+
+
 def isResult(node) -> bool:
     """Return whether a segmentation node was made by this module."""
     return node is not None and node.GetAttribute(PREFIX + "Lesions") is not None

@@ -13,7 +13,7 @@ from slicer.i18n import tr as _
 from LiverTumorSegPanel.candidateSection import CandidateSection
 from LiverTumorSegPanel.correctionEditor import CorrectionEditor
 from LiverTumorSegPanel.diameterMarks import hideDiameters, showDiameters
-from LiverTumorSegPanel.fileDialog import chooseFileToSave, chooseFolder
+from LiverTumorSegPanel.exportSection import ExportSection
 from LiverTumorSegPanel.inferenceProcess import RunRequest
 from LiverTumorSegPanel.lesionTable import LesionTable
 from LiverTumorSegPanel.localSection import LocalSection
@@ -26,18 +26,16 @@ from LiverTumorSegPanel.resultRecords import (
     isResult,
     lesionsOf,
     volumesOf,
-    writeCsv,
 )
 from LiverTumorSegPanel.resultView import jumpTo, showResult
 from LiverTumorSegPanel.reviewSession import ReviewSession
 from LiverTumorSegPanel.section import Section
 from LiverTumorSegPanel.sensitivitySlider import SensitivitySlider
 from LiverTumorSegPanel.textColors import textColor
-from LiverTumorSegPanel.volumeExport import fileStem
 
 _EDIT_EVENTS = ("SourceRepresentationModified", "SegmentRemoved", "SegmentAdded", "SegmentModified")
 """The last one tells of an undo in the editor."""
-EDIT_SETTLES_MS = 300
+EDIT_SETTLES_MS = 200
 """The figures follow this long after the last stroke."""
 
 
@@ -60,8 +58,6 @@ class ResultSection(Section):
             "rejectButton": self._onReject,
             "unsureButton": self._onUnsure,
             "undoButton": self._onUndo,
-            "exportButton": self._onExport,
-            "trainingButton": self._onTrainingPair,
         }
         super().__init__(ui, buttons)
         self._node = None
@@ -72,6 +68,7 @@ class ResultSection(Section):
         self._editor = CorrectionEditor(ui.correctButton.layout())
         self._slider = SensitivitySlider(ui, self._refresh)
         self._candidate = CandidateSection(ui, self._refresh)
+        self._export = ExportSection(ui, self._followPendingEdit)
         self._local = LocalSection(ui, moduleFolder, placeRequest, self._followPendingEdit, self._onFound)
         ui.correctButton.connect("contentsCollapsed(bool)", self._onCorrectCollapsed)
         self.show(None)
@@ -91,6 +88,7 @@ class ResultSection(Section):
             self._observe()
             self._slider.use(self.session)
             self._local.use(self.session)
+            self._export.use(node, self.session)
             if not self.ui.correctButton.collapsed:
                 self._editor.open()
         self._refresh()
@@ -180,8 +178,8 @@ class ResultSection(Section):
         for button in (ui.acceptButton, ui.rejectButton, ui.unsureButton):
             button.enabled = self.session is not None
             button.visible = bool(lesions)
-        ui.undoButton.enabled = ui.trainingButton.enabled = self.session is not None
-        ui.exportButton.enabled = bool(lesions)
+        ui.undoButton.enabled = self.session is not None
+        self._export.update()
         self._slider.update()
         self._candidate.update()
         self._showOrHide()
@@ -247,23 +245,6 @@ class ResultSection(Section):
         """Take notice of an edit now, before something is decided about the lesions."""
         if self._edits.isRunning:
             self._followEdit()
-
-    def _onExport(self) -> None:
-        # Taken now: while the dialog is open a run may end and another result be shown, or the scene be closed.
-        lesions, name = lesionsOf(self._node), f"{fileStem(self._node.GetName())}.lesions.csv"
-        path = chooseFileToSave(_("Export the lesions"), name, "CSV (*.csv)")
-        if path is not None:
-            with slicer.util.tryWithErrorDisplay(_("The lesions could not be exported.")):
-                writeCsv(path, lesions)
-
-    def _onTrainingPair(self) -> None:
-        write = self.session.trainingPair()  # as it is now, before the dialog
-        folder = chooseFolder(_("Folder of training pairs"))
-        if folder is not None:
-            with slicer.util.tryWithErrorDisplay(_("The training pair could not be written."), waitCursor=True):
-                pair = write(folder)
-                message = _("Written: {image} and {label}. Neither holds a name, date or number of the patient.")
-                slicer.util.infoDisplay(message.format(image=pair.image.name, label=pair.label.name))
 
 
 def _hintText(session: ReviewSession | None, lesions: list[LesionRecord]) -> str:

@@ -11,9 +11,10 @@ import numpy as np
 import SimpleITK as sitk
 import slicer
 from LiverTumorSegLib.labels import TUMOR
+from LiverTumorSegLib.review.accepted import write_accepted_dicom, write_accepted_page
 from LiverTumorSegLib.review.candidate import Change, merge
 from LiverTumorSegLib.review.edits import erased_tumor_is_liver
-from LiverTumorSegLib.review.figures import measure_session
+from LiverTumorSegLib.review.figures import LesionFigures, SessionFigures
 from LiverTumorSegLib.review.local import (
     LocalLesion,
     find_lesion,
@@ -22,6 +23,7 @@ from LiverTumorSegLib.review.local import (
     plan_around,
 )
 from LiverTumorSegLib.review.question import Question
+from LiverTumorSegLib.review.region import changed_box
 from LiverTumorSegLib.review.sensitivity import Preview, Sensitivity
 from LiverTumorSegLib.review.totals import Totals, totals
 from LiverTumorSegLib.review.training_pair import TrainingPair, write_training_pair
@@ -37,12 +39,12 @@ from LiverTumorSegLib.review.verdicts import (
 )
 
 from LiverTumorSegPanel.pollTimer import PollTimer
-from LiverTumorSegPanel.resultRecords import PREFIX, lesionsOf, rowOf, storeFigures
+from LiverTumorSegPanel.resultRecords import PREFIX, lesionsOf, provenanceOf, rowOf, storeFigures
 from LiverTumorSegPanel.segmentLabels import readLabels, writeLabels
 from LiverTumorSegPanel.volumeExport import coreGrid
 
-SURFACE_MS = 400
-"""The 3D surfaces follow this long after the last change: renewing a liver's takes seconds."""
+SURFACE_MS = 2000
+"""The 3D surfaces follow this long after the last change: renewing a liver's takes seconds, and the panel waits."""
 
 
 class ReviewSession:
@@ -79,6 +81,7 @@ class ReviewSession:
         self.verdicts: Verdicts = (
             restored_verdicts(json.loads(stored), self.labels) if stored else open_verdicts(self.labels)
         )
+        self._figures = self._newFigures()
         if not stored:
             self._store()
 
@@ -112,10 +115,15 @@ class ReviewSession:
     def followEdit(self) -> None:
         """Take notice of what the reader changed by hand: erased tumour becomes liver."""
         before, after = self.labels, readLabels(self.node, self.volumeNode)
-        if np.array_equal(before, after):
+        box = changed_box(before, after)
+        if box is None:
             return
         self.node.SetAttribute(PREFIX + "Edited", "1")
-        filled = erased_tumor_is_liver(before, after)
+        mended = erased_tumor_is_liver(before[box], after[box])
+        filled = after
+        if not np.array_equal(mended, after[box]):
+            filled = after.copy()
+            filled[box] = mended
         self.labels = after
         # No undo step of its own: the editor's step before the stroke holds the liver as it was.
         self._write(filled)
@@ -127,6 +135,10 @@ class ReviewSession:
         self.labels = readLabels(self.node, self.volumeNode)
         self.verdicts = follow_edit(self.verdicts, self.labels)
         self._store()
+
+    def completeFigures(self) -> None:
+        """Measure what is left out while the reader works: the distance to the liver's surface takes a second."""
+        self._store(gaps=True)
 
     @property
     def hasProbability(self) -> bool:
@@ -212,6 +224,30 @@ class ReviewSession:
             provenance=kept,
         )
 
+    def page(self) -> Callable[[Path], None]:
+        """Return what writes the accepted lesions, as they are now, as a page with key images."""
+        return partial(
+            write_accepted_page,
+            title=self.node.GetName(),
+            image=_imageOf(self.volumeNode),
+            labels=self.labels,
+            verdicts=self.verdicts,
+            figures=self._measured(),
+            provenance=provenanceOf(self.node),
+        )
+
+    def dicom(self, files: Sequence[str]) -> Callable[[Path, str], tuple[Path, Path]]:
+        """Return what writes the accepted lesions, as they are now, as DICOM SEG and SR into a folder, by a name."""
+        return partial(
+            write_accepted_dicom,
+            labels=self.labels,
+            verdicts=self.verdicts,
+            figures=self._measured(),
+            grid=coreGrid(self.volumeNode),
+            dicom_files=tuple(files),
+            model=provenanceOf(self.node)["model"],
+        )
+
     def close(self) -> None:
         """Renew the surfaces if that is still to be done, and let go."""
         if self._surfaces.isRunning:
@@ -248,12 +284,28 @@ class ReviewSession:
         finally:
             self._writing = False
 
-    def _store(self, measure: bool = True) -> None:
-        """Measure, and keep figures and verdicts on the node so that they are saved with the scene."""
+    def _newFigures(self) -> tuple[int, SessionFigures]:
+        """Return the measuring of the CT as it is now, and its time stamp; what is known of the lesions is kept."""
+        hu = slicer.util.arrayFromVolume(self.volumeNode)
+        figures = SessionFigures(hu, coreGrid(self.volumeNode))
+        figures.measure(self.verdicts, self.labels, self._networksProbability(), gaps=False)
+        figures.adopt(self.verdicts, {record.number: record.figures for record in lesionsOf(self.node)})
+        return self.volumeNode.GetImageData().GetMTime(), figures
+
+    def _networksProbability(self) -> sitk.Image | None:
+        """Return the kept probability; the network gave no score for what was drawn by hand."""
+        return None if self.isEdited else self._probability
+
+    def _measured(self, gaps: bool = False) -> tuple[LesionFigures, ...]:
+        """Return the figures as they are now; only what changed is measured."""
+        if self._figures[0] != self.volumeNode.GetImageData().GetMTime():
+            self._figures = self._newFigures()
+        return self._figures[1].measure(self.verdicts, self.labels, self._networksProbability(), gaps)
+
+    def _store(self, measure: bool = True, gaps: bool = False) -> None:
+        """Measure what changed, and keep figures and verdicts on the node so that they are saved with the scene."""
         if measure:
-            probability = None if self.isEdited else self._probability
-            figures = measure_session(self.verdicts, self.labels, _imageOf(self.volumeNode), probability)
-            rows = [rowOf(each) for each in figures]
+            rows = [rowOf(each) for each in self._measured(gaps)]
         else:
             known = {record.number: record.figures for record in lesionsOf(self.node)}
             rows = [{**known[lesion.number], "verdict": lesion.verdict} for lesion in self.verdicts.lesions]

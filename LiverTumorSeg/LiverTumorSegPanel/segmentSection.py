@@ -142,7 +142,7 @@ class SegmentSection(Section):
     def placeRequest(self, node) -> RunRequest:
         """Return what segments a place of a result again: the model that made it. One pass is what seconds allow."""
         folder = self.models.folderOfWeights(node.GetAttribute(PREFIX + "ModelSha256") or "")
-        return RunRequest(models=(folder,) if folder else (), device=self.models.device(), quality="quick")
+        return RunRequest(models=(folder,) if folder else (), device=self.models.device(), quality="standard")
 
     def _installationFindings(self) -> list[PanelFinding]:
         findings = []

@@ -47,7 +47,7 @@ def segmented(densityModels):
 
     grid = densityModels.phantom_grid()
     fine, localiser = (load_bundle(densityModels.folder / name) for name in ("liver-tumor", "liver-localiser"))
-    return Segmenter(fine, localiser, "cpu", "quick").segment(grid.image(densityModels.phantom(grid)[0]))
+    return Segmenter(fine, localiser, "cpu", "standard").segment(grid.image(densityModels.phantom(grid)[0]))
 
 
 @pytest.fixture

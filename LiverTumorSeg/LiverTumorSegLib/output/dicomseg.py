@@ -17,7 +17,7 @@ from ..labels import Code, Label
 from ..scan.dicomheader import Slice, read_slices, require_slices
 from ..wholefile import whole_file
 
-_MANUFACTURER = "LiverTumorSeg"
+MANUFACTURER = "LiverTumorSeg"
 _SERIES_NUMBER = 900
 # What the standard wants present in every object of a patient and study, but lets be empty (type 2).
 _MAY_BE_EMPTY = (
@@ -33,7 +33,8 @@ def write_dicom_seg(
     dicom_files: Sequence[str],
     algorithm_name: str,
     algorithm_version: str,
-) -> None:
+    reviewed: bool = False,
+) -> Any:
     """Write a binary DICOM segmentation with one segment a label, numbered 1, 2, ... in the order of the labels.
 
     The segmentation lies on the original slices, also where reading had to resample them (gantry tilt, uneven
@@ -51,6 +52,13 @@ def write_dicom_seg(
         The slices; ``CaseImage.dicom_files``.
     algorithm_name, algorithm_version : str
         Model that made the segmentation; kept in each segment's algorithm identification.
+    reviewed : bool
+        A reader judged and corrected it: it is not called automatic.
+
+    Returns
+    -------
+    highdicom.seg.Segmentation
+        What was written, for objects that refer to it.
 
     Raises
     ------
@@ -61,38 +69,30 @@ def write_dicom_seg(
     """
     require_highdicom()
     import highdicom
-    import pydicom
 
     if not dicom_files:
         raise InputError("A DICOM SEG can only be written for DICOM input; choose .seg.nrrd or .nii.gz.")
-    sources = [pydicom.dcmread(file, stop_before_pixels=True, force=True) for file in dicom_files]
+    sources = source_images(dicom_files)
     slices = [s for file in map(Path, dicom_files) for s in require_slices(read_slices(file), file)]
-    for source in sources:
-        for keyword in _MAY_BE_EMPTY:
-            if keyword not in source:
-                setattr(source, keyword, "")
-        # Present but empty, as some scanners write it, means the same as absent; highdicom takes only the latter.
-        if not source.get("SpecificCharacterSet", "absent"):
-            del source.SpecificCharacterSet
     try:
         segmentation = highdicom.seg.Segmentation(
             source_images=sources,
             pixel_array=_on_slices(labelmap, slices, labels),
             segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
             segment_descriptions=[
-                _describe(number, label, algorithm_name, algorithm_version)
+                _describe(number, label, algorithm_name, algorithm_version, reviewed)
                 for number, label in enumerate(labels, start=1)
             ],
             series_instance_uid=highdicom.UID(),
             series_number=_SERIES_NUMBER,
             sop_instance_uid=highdicom.UID(),
             instance_number=1,
-            manufacturer=_MANUFACTURER,
+            manufacturer=MANUFACTURER,
             manufacturer_model_name=algorithm_name,
             software_versions=__version__,
             device_serial_number="0",
             series_description="Liver and tumour segmentation",
-            content_description="Automatic segmentation, not verified",
+            content_description="Reviewed by a reader" if reviewed else "Automatic segmentation, not verified",
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(
@@ -101,6 +101,22 @@ def write_dicom_seg(
         ) from error
     with whole_file(path) as partial:
         segmentation.save_as(partial)
+    return segmentation
+
+
+def source_images(dicom_files: Sequence[str]) -> list[Any]:
+    """Return the headers of slices, with what the standard wants present in every object made from them."""
+    import pydicom
+
+    sources = [pydicom.dcmread(file, stop_before_pixels=True, force=True) for file in dicom_files]
+    for source in sources:
+        for keyword in _MAY_BE_EMPTY:
+            if keyword not in source:
+                setattr(source, keyword, "")
+        # Present but empty, as some scanners write it, means the same as absent; highdicom takes only the latter.
+        if not source.get("SpecificCharacterSet", "absent"):
+            del source.SpecificCharacterSet
+    return sources
 
 
 def require_highdicom() -> None:
@@ -132,19 +148,20 @@ def _on_slices(labelmap: sitk.Image, slices: Sequence[Slice], labels: Sequence[L
     return frames
 
 
-def _describe(number: int, label: Label, algorithm_name: str, algorithm_version: str) -> Any:
+def _describe(number: int, label: Label, algorithm_name: str, algorithm_version: str, reviewed: bool) -> Any:
     import highdicom
     from pydicom.sr.codedict import codes
 
     def coded(code: Code) -> Any:
         return highdicom.sr.CodedConcept(code.value, code.scheme, code.meaning)
 
+    kinds = highdicom.seg.SegmentAlgorithmTypeValues
     return highdicom.seg.SegmentDescription(
         segment_number=number,
         segment_label=label.name,
         segmented_property_category=coded(label.category),
         segmented_property_type=coded(label.type),
-        algorithm_type=highdicom.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
+        algorithm_type=kinds.SEMIAUTOMATIC if reviewed else kinds.AUTOMATIC,
         algorithm_identification=highdicom.AlgorithmIdentificationSequence(
             name=algorithm_name, family=codes.DCM.ArtificialIntelligence, version=algorithm_version
         ),
