@@ -217,6 +217,17 @@ class LiverTumorSegLogic(ScriptedLoadableModuleLogic):
         return LiverTumorSegParameterNode(super().getParameterNode())
 
 
+class LiverTumorSegFileReader:
+    """Opens a model in one file; Slicer finds it by its name, and asks it about every file that is dropped."""
+
+    def __init__(self, parent) -> None:
+        from LiverTumorSegPanel.modelFileReader import ModelFileReader
+
+        reader = ModelFileReader(parent)
+        for name in ("description", "fileType", "extensions", "canLoadFile", "load"):
+            setattr(self, name, getattr(reader, name))
+
+
 class LiverTumorSegTest(ScriptedLoadableModuleTest):
     """The self-test that Slicer runs; the tests themselves are in Testing/Python."""
 

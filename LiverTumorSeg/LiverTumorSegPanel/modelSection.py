@@ -8,6 +8,8 @@ from pathlib import Path
 
 import qt
 import slicer
+from LiverTumorSegLib.errors import LiverTumorSegError
+from LiverTumorSegLib.model.modelfile import SUFFIX, unpack_model
 from slicer.i18n import tr as _
 
 from LiverTumorSegPanel.deviceChoice import DeviceAnswer, DeviceQuery, deviceChoices
@@ -40,7 +42,7 @@ class ModelSection(Section):
     """
 
     def __init__(self, ui, moduleFolder: Path, onChanged: Callable[[], None]):
-        super().__init__(ui, {"modelFolderButton": self._onBrowse})
+        super().__init__(ui, {"modelFolderButton": self._onBrowse, "modelFileButton": self._onOpenFile})
         self._moduleFolder = moduleFolder
         self._onChanged = onChanged
         self._offered: list[ModelChoice] = []
@@ -132,6 +134,16 @@ class ModelSection(Section):
         self.refreshModels()
         return ""
 
+    def openModelFile(self, path: Path) -> str:
+        """Take a model out of its ``.ltsmodel`` file into the reader's models on this computer, and choose it.
+
+        Returns one sentence if that fails, otherwise an empty string.
+        """
+        try:
+            return self.addModelFolder(unpack_model(path, readersModels()))
+        except LiverTumorSegError as error:
+            return str(error)
+
     def _onDevices(self, answer: DeviceAnswer) -> None:
         self.torch = answer
         self._fillDevices(answer.devices)
@@ -162,6 +174,19 @@ class ModelSection(Section):
             problem = self.addModelFolder(Path(folder))
             if problem:
                 slicer.util.warningDisplay(problem)
+
+    def _onOpenFile(self) -> None:
+        kinds = _("Model in one file") + f" (*{SUFFIX})"
+        chosen = qt.QFileDialog.getOpenFileName(None, _("Open a model file"), "", kinds)
+        if chosen:
+            problem = self.openModelFile(Path(chosen))
+            if problem:
+                slicer.util.warningDisplay(problem)
+
+
+def readersModels() -> Path:
+    """Return the folder of this computer in which models that came as one file are kept."""
+    return Path(slicer.app.slicerUserSettingsFilePath).parent / "LiverTumorSegModels"
 
 
 def _select(box, index: int) -> None:

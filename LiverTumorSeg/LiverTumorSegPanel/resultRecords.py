@@ -12,6 +12,8 @@ from LiverTumorSegLib.review.figures import MEASURES, LesionFigures
 from LiverTumorSegLib.wholefile import whole_file
 
 PREFIX = "LiverTumorSeg."
+PROVENANCE = tuple(PREFIX + key for key in ("Model", "ModelSha256", "Threshold", "Quality", "Version"))
+"""The attributes of a result that say where it came from."""
 
 _CSV_COLUMNS = ("number", "verdict", "place", "slice", *MEASURES)
 

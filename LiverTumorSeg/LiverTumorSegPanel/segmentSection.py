@@ -152,7 +152,7 @@ class SegmentSection(Section):
             message = _("PyTorch is installed but does not start ({reason}). Reinstall it with the PyTorch extension.")
             findings.append(PanelFinding("error", message.format(reason=self.models.torch.problem), "torch-broken"))
         if self.models.modelFolder() is None:
-            message = _("No model was found. Choose a model folder with the button beside the model.")
+            message = _("No model was found. Open one under Advanced, from a folder or a file.")
             findings.append(PanelFinding("error", message, "no-model"))
         findings += [PanelFinding("warning", problem, "bad-model") for problem in self.models.problems]
         return findings
@@ -213,7 +213,13 @@ class SegmentSection(Section):
         ui.cancelButton.visible = running
         ui.cancelButton.enabled = running
         ui.progressBar.visible = running
-        for widget in (ui.modelComboBox, ui.modelFolderButton, ui.deviceComboBox, ui.qualityComboBox):
+        for widget in (
+            ui.modelComboBox,
+            ui.modelFolderButton,
+            ui.modelFileButton,
+            ui.deviceComboBox,
+            ui.qualityComboBox,
+        ):
             widget.enabled = not running
         ui.inputSelector.enabled = not running
 

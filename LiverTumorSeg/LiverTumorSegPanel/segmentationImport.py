@@ -11,6 +11,7 @@ import slicer
 from LiverTumorSegLib.labels import LIVER, MORPHOLOGY, Label, label_table
 from slicer.i18n import tr as _
 
+from LiverTumorSegPanel.resultRecords import PROVENANCE
 from LiverTumorSegPanel.segmentLabels import orientedImage
 from LiverTumorSegPanel.volumeExport import GridGeometry, gridOf
 
@@ -136,6 +137,7 @@ def commitSegmentation(volumeNode, labelmap: Labelmap, name: str, attributes: di
             _addSegments(node, labelmap)
             for key, value in attributes.items():
                 node.SetAttribute(key, value)
+            tagSegments(node, {key: attributes[key] for key in PROVENANCE if attributes.get(key)})
             _placeBeside(volumeNode, node)
         finally:
             node.EndModify(wasModifying)
@@ -144,6 +146,14 @@ def commitSegmentation(volumeNode, labelmap: Labelmap, name: str, attributes: di
         removeWithDisplay(node)
         raise
     return node
+
+
+def tagSegments(node, tags: dict[str, str]) -> None:
+    """Write where a result came from into its segments: unlike attributes, tags are saved in a .seg.nrrd file."""
+    segmentation = node.GetSegmentation()
+    for index in range(segmentation.GetNumberOfSegments()):
+        for key, value in tags.items():
+            segmentation.GetNthSegment(index).SetTag(key, value)
 
 
 def removeWithDisplay(node) -> None:

@@ -8,6 +8,8 @@ import math
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from LiverTumorSegLib.command import exit_code
 from LiverTumorSegLib.errors import InputError, UsageError
 from LiverTumorSegLib.model.bundle import DESCRIPTION as MODEL_DESCRIPTION
 from LiverTumorSegLib.model.bundle import Bundle, load_bundle, save_bundle
+from LiverTumorSegLib.model.modelfile import SUFFIX, pack_model
 
 from LiverTumorSegTraining.export.model_card import write_model_card
 from LiverTumorSegTraining.recipe.config import Config, load_config
@@ -125,8 +128,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--output", type=Path, required=True, help="model folder to write")
     parser.add_argument(
-        "--format", default="bundle", choices=("bundle", "torchscript", "onnx", "monai_bundle"),
-        help="bundle: for segment.py and Slicer; the others for other programs, also from a model folder",
+        "--format", default="bundle", choices=("bundle", "ltsmodel", "torchscript", "onnx", "monai_bundle"),
+        help="bundle: for segment.py and Slicer; ltsmodel: the same in one file, to send and to drop on Slicer; the "
+        "others for other programs. All but the first also from a model folder",
     )  # fmt: skip
     parser.add_argument("--id", help="name of the model; the recipe's when left out")
     parser.add_argument("--version", default="1.0.0")
@@ -142,6 +146,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> None:
+    if options.format == "ltsmodel":
+        _export_file(options)
+        return
     if options.format != "bundle":
         _export_format(options)
         return
@@ -162,19 +169,36 @@ def _run(options: argparse.Namespace) -> None:
         print(f"segment.py --model {options.output} averages the {len(runs)} networks.")  # noqa: T201
 
 
+def _export_file(options: argparse.Namespace) -> None:
+    with _model_folder(options) as folder:
+        bundle = load_bundle(folder)
+        path = options.output / f"{bundle.id}-{bundle.version}{SUFFIX}"
+        options.output.mkdir(parents=True, exist_ok=True)
+        pack_model(folder, path)
+    print(f"Model {bundle.id} {bundle.version} written to {path} (SHA-256 {bundle.sha256[:12]})")  # noqa: T201
+
+
 def _export_format(options: argparse.Namespace) -> None:
     from LiverTumorSegTraining.export.formats import export_format
 
-    if (options.run / MODEL_DESCRIPTION).exists():
-        bundle = load_bundle(options.run)
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            bundle = export_model(
-                options.run, Path(folder), id=options.id, version=options.version,
-                training=_read_training(options.training), tumor_threshold=options.tumor_threshold, best=options.best,
-            )  # fmt: skip
+    with _model_folder(options) as folder:
+        bundle = load_bundle(folder)
     difference = export_format(bundle, options.output, options.format)
     print(f"{options.format} of {bundle.id} written to {options.output}; differs by {difference:.1g} from the bundle.")  # noqa: T201
+
+
+@contextmanager
+def _model_folder(options: argparse.Namespace) -> Iterator[Path]:
+    """Give the model folder that was named, or that of the run that was."""
+    if (options.run / MODEL_DESCRIPTION).exists():
+        yield options.run
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        export_model(
+            options.run, Path(folder), id=options.id, version=options.version,
+            training=_read_training(options.training), tumor_threshold=options.tumor_threshold, best=options.best,
+        )  # fmt: skip
+        yield Path(folder)
 
 
 def fold_folders(run: Path) -> list[Path]:

@@ -8,7 +8,8 @@ import pytest
 import SimpleITK as sitk
 import torch
 from LiverTumorSegLib.errors import ModelError, UsageError
-from LiverTumorSegLib.model.bundle import save_bundle
+from LiverTumorSegLib.model.bundle import load_bundle, save_bundle
+from LiverTumorSegLib.model.modelfile import unpack_model
 from LiverTumorSegLib.pipeline.inference import Segmenter
 
 from LiverTumorSegTraining.export import formats
@@ -54,6 +55,15 @@ def test_from_a_model_folder_through_the_command_line(tiny, tmp_path, capsys):
     probability = loaded(torch.rand(1, 1, 32, 48, 32))
     assert probability.shape == (1, 3, 32, 48, 32)
     torch.testing.assert_close(probability.sum(1), torch.ones(1, 32, 48, 32))
+
+
+def test_one_file_through_the_command_line(tiny, tmp_path, capsys):
+    saved = save_bundle(bundle(tiny, "unet_3d_128"), tmp_path / "model")
+    assert main([str(tmp_path / "model"), "--output", str(tmp_path / "out"), "--format", "ltsmodel"]) == 0
+    (path,) = (tmp_path / "out").iterdir()
+    assert path.name == f"{saved.id}-{saved.version}.ltsmodel"
+    assert str(path) in capsys.readouterr().out
+    assert load_bundle(unpack_model(path, tmp_path / "models")).sha256 == saved.sha256
 
 
 def test_monai_runs_the_bundle_from_file_to_file(make, tiny, tmp_path):

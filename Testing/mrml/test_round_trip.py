@@ -234,6 +234,31 @@ def test_segmentation_lies_in_the_study_of_the_ct(slicer, tmp_path):
         assert hierarchy.GetItemParent(segmentationItem) == study
 
 
+def test_where_a_result_came_from_survives_saving_the_segmentation_alone(slicer, tmp_path):
+    from LiverTumorSegPanel.resultRecords import attributesOfReport
+    from LiverTumorSegPanel.segmentationImport import commitSegmentation, readLabelmap
+    from LiverTumorSegPanel.volumeExport import exportVolume, gridOf
+
+    volume = addScan()
+    exportVolume(volume, tmp_path / "scan.nrrd")
+    writeResult(tmp_path / "scan.nrrd", tmp_path / "result.seg.nrrd")
+    model = {"id": "my model", "version": "1.2:3", "sha256": "ab" * 32}
+    report = {"model": model, "threshold": 0.35, "quality": "best", "version": "0.1.0"}
+    labelmap = readLabelmap(tmp_path / "result.seg.nrrd", gridOf(volume))
+    node = commitSegmentation(volume, labelmap, "CT liver 1", attributesOfReport(report))
+    assert slicer.util.saveNode(node, str(tmp_path / "saved.seg.nrrd"))
+    slicer.mrmlScene.Clear(False)
+    loaded = slicer.util.loadSegmentation(str(tmp_path / "saved.seg.nrrd"))
+    for name in ("liver", "tumor"):
+        segment = loaded.GetSegmentation().GetSegment(name)
+        told = []
+        for key in ("Model", "ModelSha256", "Threshold", "Quality", "Version"):
+            value = vtk.reference("")
+            assert segment.GetTag(f"LiverTumorSeg.{key}", value), key
+            told.append(str(value))
+        assert told == ["my model 1.2:3", "ab" * 32, "0.35", "best", "0.1.0"]
+
+
 @pytest.mark.parametrize("change", ["spacing", "origin", "size", "values", "names"])
 def test_wrong_results_are_refused_and_the_scene_is_untouched(slicer, tmp_path, change):
     from LiverTumorSegPanel.segmentationImport import readLabelmap

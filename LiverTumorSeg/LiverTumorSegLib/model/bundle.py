@@ -22,11 +22,11 @@ from ..errors import ModelError
 from ..jsonfile import write_json
 from ..labels import Label, label_table
 from ..wholefile import whole_file
+from .modelfile import DESCRIPTION, WEIGHTS
 from .network import UNet
 from .normalisation import Intensity
 
 SCHEMA_VERSION = 1
-WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
 TASKS = ("localiser", "liver-tumor", "other")
 FIELDS_OF_VIEW = ("whole_scan", "liver_box", "crop")
 
