@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
-from scipy import ndimage
 
 from ..labels import AIR_HU
 
@@ -27,6 +26,9 @@ def is_missing(array: npt.NDArray[np.generic]) -> Mask:
 
 def outside_view(missing: Mask) -> Mask:
     """Return the part of a mask [z, y, x] that is connected, within its slice, to the slice's edge."""
+    # Few scans need it, and loading it takes as long as reading one.
+    from scipy import ndimage
+
     outside = np.zeros_like(missing)
     for index in np.flatnonzero(missing.any(axis=(1, 2))):
         pieces, count = ndimage.label(missing[index])
