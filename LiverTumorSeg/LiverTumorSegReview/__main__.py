@@ -27,6 +27,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("case", type=Path, metavar="SCAN_OR_RESULT", help="a CT, NAME.seg.nrrd, or a result's folder")
     parser.add_argument("--scan", type=Path, help="the CT of a result, when it has moved")
     parser.add_argument("--output", type=Path, metavar="DIR", help="folder for the results of a scan")
+    parser.add_argument("--compare", type=Path, metavar="RESULT", help="another result of the scan, to merge from")
     parser.add_argument("--training", type=Path, metavar="DIR", help="folder that 'Export for training' writes to")
     parser.add_argument("--port", type=int, default=0, help="0: any free one (default)")
     parser.add_argument("--host", default=HERE, help="address to serve; without it only this computer can connect")
@@ -38,17 +39,16 @@ def _parser() -> argparse.ArgumentParser:
 
 def _serve(options: argparse.Namespace) -> int:
     from LiverTumorSegReview.case_files import find_case
+    from LiverTumorSegReview.reading import start_reading
 
     if options.autosave <= 0:
         raise UsageError(f"--autosave is {options.autosave}; it must be more than 0 seconds.")
     files = find_case(options.case, options.scan, options.output)
-    from LiverTumorSegReview.storage import read_scan
-
-    image = read_scan(files)
+    reading = start_reading(files)
     from LiverTumorSegReview.app import ReviewApp
 
     token = secrets.token_urlsafe(24)
-    app = ReviewApp(files, image, token, options.autosave, options.training)
+    app = ReviewApp(files, reading, token, options.autosave, options.training, options.compare)
 
     def tell(**_: object) -> None:
         link = f"http://{options.host}:{app.server.port}/index.html?secret={token}"
@@ -68,6 +68,8 @@ def _serve(options: argparse.Namespace) -> int:
         disable_logging=True,
         timeout=0,
     )
+    if app.refused is not None:
+        raise app.refused
     return 0
 
 

@@ -41,6 +41,11 @@ class CaseFiles:
         """Return whether the case was segmented."""
         return self.of("seg.nrrd").is_file()
 
+    @property
+    def has_autosave(self) -> bool:
+        """Return whether unsaved work of an earlier session lies beside the result."""
+        return self.of(f"{AUTOSAVE}.json").is_file() and self.of(f"{AUTOSAVE}.seg.nrrd").is_file()
+
 
 def find_case(path: Path, scan: Path | None = None, output: Path | None = None) -> CaseFiles:
     """Return the files of what was named.

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
+import time
 from collections.abc import Callable
 
 from wslink.websocket import LinkProtocol
+
+RELOAD_S = 3.0
+"""A tab that is loaded again asks before its old connection has ended: the place is waited for this long."""
 
 
 class Guard(LinkProtocol):
@@ -28,8 +33,11 @@ class Guard(LinkProtocol):
         """Let a client in that has the token, unless another one is reading."""
         if not hmac.compare_digest(str(token).encode(), self._token.encode()):
             return False
-        if self._reader not in (None, client_id):
-            return False
+        asked = time.monotonic()
+        while self._reader not in (None, client_id):
+            if time.monotonic() - asked > RELOAD_S:
+                return False
+            await asyncio.sleep(RELOAD_S / 30)
         self._reader = client_id
         return True
 

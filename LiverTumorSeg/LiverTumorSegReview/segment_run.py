@@ -5,18 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 from LiverTumorSegReview.case_files import CaseFiles
-
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "segment.py"
-"""It makes the environment with the network's packages where there is none yet; the page itself needs no torch."""
-GRACE_S = 10.0
+from LiverTumorSegReview.command_line import ENDED_BY_THE_SYSTEM, end, signal_group, start
 
 
 class SegmentRun:
@@ -46,21 +38,10 @@ class SegmentRun:
     async def run(self) -> str | None:
         """Segment; return None when the result is there, "" when it was cancelled, else why not in one sentence."""
         arguments = [str(self._files.scan), "--output", str(self._files.folder), "--quality", self._quality]
-        group = {"start_new_session": True} if os.name != "nt" else {"creationflags": _new_group()}
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            str(SCRIPT),
-            *arguments,
-            "--json-progress",
-            "--probabilities",
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            limit=1 << 20,
-            **group,
-        )
+        self._process = await start([*arguments, "--probabilities"])
         assert self._process.stdout is not None  # a pipe was asked for
         if self._cancelled:
-            _end(self._process.pid, gently=True)
+            signal_group(self._process.pid, gently=True)
         error = ""
         async for line in self._process.stdout:
             with contextlib.suppress(ValueError):
@@ -73,7 +54,7 @@ class SegmentRun:
         if self._cancelled:
             return ""
         if code:
-            return error or "The run was ended by the system: most often memory ran out. Close other programs."
+            return error or ENDED_BY_THE_SYSTEM
         return None
 
     async def cancel(self) -> None:
@@ -84,20 +65,4 @@ class SegmentRun:
         self._cancelled = True
         if process is None:  # it is about to start
             return
-        _end(process.pid, gently=True)
-        try:
-            await asyncio.wait_for(process.wait(), GRACE_S)
-        except asyncio.TimeoutError:
-            _end(process.pid, gently=False)
-
-
-def _end(pid: int, gently: bool) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        if os.name == "nt":
-            subprocess.run(["taskkill", "/T", "/F", "/PID", str(pid)], capture_output=True, check=False)
-        else:
-            os.killpg(pid, signal.SIGTERM if gently else signal.SIGKILL)
-
-
-def _new_group() -> int:
-    return int(getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0))
+        await end(process)

@@ -5,6 +5,7 @@ It knows neither Slicer nor trame; the page shows what it says.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,8 +13,10 @@ import numpy as np
 import SimpleITK as sitk
 from LiverTumorSegLib.errors import InputError
 from LiverTumorSegLib.labels import LIVER, TUMOR
+from LiverTumorSegLib.review.candidate import Change, merge
 from LiverTumorSegLib.review.edits import changed_region, erased_tumor_is_liver
 from LiverTumorSegLib.review.figures import LesionFigures, measure_session
+from LiverTumorSegLib.review.local import LocalLesion
 from LiverTumorSegLib.review.region import Labels
 from LiverTumorSegLib.review.sensitivity import Preview, Sensitivity
 from LiverTumorSegLib.review.totals import Totals, totals
@@ -109,6 +112,20 @@ class ReaderSession:
         moved[self.sensitivity.box] = settled
         self._take(f"threshold {threshold:.2f}", *follow_network(self.verdicts, moved), threshold)
         self.edited = False
+
+    def find(self, found: LocalLesion) -> int:
+        """Take over a lesion that was found where the reader pointed, as one step; return its number."""
+        self.edited = True
+        self._take("found", follow_edit(self.verdicts, found.labels), found.labels)
+        lesion = self.verdicts.standing_at(found.region.seed)
+        assert lesion is not None  # it has just become tumour
+        return lesion.number
+
+    def merge(self, candidate: Labels, changes: Sequence[Change]) -> None:
+        """Take changes of a second run over, as one step."""
+        merged = merge(self.labels, candidate, changes)
+        self.edited = True
+        self._take("merged", follow_edit(self.verdicts, merged), merged)
 
     @property
     def can_undo(self) -> bool:

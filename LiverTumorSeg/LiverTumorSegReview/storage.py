@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +15,16 @@ import SimpleITK as sitk
 from LiverTumorSegLib import __version__
 from LiverTumorSegLib.errors import InputError
 from LiverTumorSegLib.labels import LIVER_TUMOR
+from LiverTumorSegLib.output.dicomseg import write_dicom_seg
 from LiverTumorSegLib.output.segfile import onto_grid, read_segmentation, write_segmentation
 from LiverTumorSegLib.review.figures import MEASURES
 from LiverTumorSegLib.review.page import write_session_page
 from LiverTumorSegLib.review.training_pair import TrainingPair, write_training_pair
 from LiverTumorSegLib.review.verdicts import accepted_only, restored_verdicts, stored_verdicts
-from LiverTumorSegLib.scan.imageio import read_case
 from LiverTumorSegLib.wholefile import write_text
 
 from LiverTumorSegReview.case_files import ACCEPTED, AUTOSAVE, REVIEWED, CaseFiles
 from LiverTumorSegReview.session import ReaderSession
-
-
-def read_scan(files: CaseFiles) -> sitk.Image:
-    """Return the CT of a case in HU."""
-    return read_case(files.scan).image
 
 
 def open_session(files: CaseFiles, image: sitk.Image) -> ReaderSession:
@@ -39,7 +35,7 @@ def open_session(files: CaseFiles, image: sitk.Image) -> ReaderSession:
     InputError
         A result that is unreadable or of another scan.
     """
-    labels = _labels(files.of("seg.nrrd"), image)
+    labels = read_labels(files.of("seg.nrrd"), image)
     report = _json(files.of("report.json"))
     kept = files.of("tumor-probability.nrrd")
     probability = sitk.ReadImage(str(kept)) if kept.is_file() else None
@@ -84,6 +80,20 @@ def save(files: CaseFiles, session: ReaderSession) -> dict[str, Path]:
     return paths
 
 
+def save_dicom_seg(files: CaseFiles, session: ReaderSession, dicom_files: Sequence[str]) -> Path:
+    """Write every lesion that stands as a DICOM SEG that refers to the slices; return its path.
+
+    Raises
+    ------
+    InputError
+        The slices lack what it must repeat of them.
+    """
+    path, model = files.of(f"{REVIEWED}.seg.dcm"), session.provenance.get("model") or {}
+    made_by = [str(model.get(key, "unknown")) for key in ("id", "version")]
+    write_dicom_seg(path, _image(session.labels, session.image), LIVER_TUMOR, dicom_files, *made_by, reviewed=True)
+    return path
+
+
 def export_for_training(folder: Path, session: ReaderSession, patient: str | None = None) -> TrainingPair:
     """Write the scan and its decided lesions as a training pair."""
     return write_training_pair(
@@ -95,11 +105,6 @@ def autosave(files: CaseFiles, session: ReaderSession) -> None:
     """Keep unsaved work beside the result."""
     if not session.saved:
         _store(session, files, AUTOSAVE)
-
-
-def has_autosave(files: CaseFiles) -> bool:
-    """Return whether unsaved work of an earlier session lies beside the result."""
-    return files.of(f"{AUTOSAVE}.json").is_file() and files.of(f"{AUTOSAVE}.seg.nrrd").is_file()
 
 
 def take_autosave(files: CaseFiles, session: ReaderSession) -> None:
@@ -123,7 +128,7 @@ def _store(session: ReaderSession, files: CaseFiles, kind: str) -> None:
 
 
 def _restore(session: ReaderSession, files: CaseFiles, kind: str) -> None:
-    labels = _labels(files.of(f"{kind}.seg.nrrd"), session.image)
+    labels = read_labels(files.of(f"{kind}.seg.nrrd"), session.image)
     stored = _json(files.of(f"{kind}.json"))
     verdicts = restored_verdicts(stored, labels) if stored else restored_verdicts(_none(), labels)
     session.restore(labels, verdicts)
@@ -133,7 +138,14 @@ def _none() -> dict[str, Any]:
     return {"next_number": 1, "lesions": []}
 
 
-def _labels(path: Path, image: sitk.Image) -> np.ndarray:
+def read_labels(path: Path, image: sitk.Image) -> np.ndarray:
+    """Return a segmentation on the grid of a scan, uint8 [z, y, x]: 0, 1 liver, 2 tumour.
+
+    Raises
+    ------
+    InputError
+        An unreadable file, or one without segments of these names.
+    """
     labelmap, names = read_segmentation(path)
     values = sitk.GetArrayFromImage(onto_grid(labelmap, image))
     if not names:

@@ -6,12 +6,14 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
 
 from trame_server.utils.asynchronous import create_task
 
 from LiverTumorSegReview.case_files import CaseFiles
-from LiverTumorSegReview.session import ReaderSession
-from LiverTumorSegReview.storage import autosave
+
+if TYPE_CHECKING:
+    from LiverTumorSegReview.session import ReaderSession
 
 SETTLED_S = 0.3
 """A stroke counts as finished when nothing was changed for this long."""
@@ -71,6 +73,8 @@ class Keeper:
     def keep(self) -> None:
         """Write what was not written yet."""
         session = self._session()
+        from LiverTumorSegReview.storage import autosave
+
         if session is not None and session.revision != self._kept:
             autosave(self._files, session)
             self._kept = session.revision

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from LiverTumorSegLib.review.figures import LesionFigures
+if TYPE_CHECKING:
+    from LiverTumorSegLib.review.figures import LesionFigures
 
-from LiverTumorSegReview.session import ReaderSession
+    from LiverTumorSegReview.session import ReaderSession
 
 
 def table_rows(rows: Sequence[LesionFigures]) -> list[dict[str, Any]]:

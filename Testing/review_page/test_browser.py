@@ -15,6 +15,10 @@ from scipy import ndimage
 
 ROOT = Path(__file__).parents[2]
 PAGE_PYTHON = ROOT / ".venv-review" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+VOXEL_ML = 0.012
+"""Of the phantom."""
+SLICE = 34
+"""Where the second lesion's longest diameter is first found: there the reader draws."""
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -43,7 +47,7 @@ def result(tmp_path_factory) -> Path:
     labels[inside((30, 55, 60), (24, 34, 40))] = 1
     labels[inside((28, 50, 40), (8, 9, 9))] = 2
     labels[inside((36, 60, 80), (5, 5, 5))] = 2
-    faint = inside((24, 62, 68), (5, 6, 6))
+    faint = inside((36, 78, 66), (5, 6, 6))
     values = np.full(shape, -1000.0)
     values[inside((30, 55, 75), (300, 50, 70))] = 25
     values[labels == 1] = 110
@@ -60,6 +64,12 @@ def result(tmp_path_factory) -> Path:
     write_segmentation(results / "phantom.seg.nrrd", images[1], LIVER_TUMOR)
     sitk.WriteImage(images[2], str(results / "phantom.tumor-probability.nrrd"))
     report = {"input": {"path": str(folder / "phantom.nii.gz")}, "threshold": 0.3, "findings": []}
+    other = labels.copy()
+    other[faint] = 2
+    (folder / "other").mkdir()
+    labelmap = sitk.GetImageFromArray(other)
+    labelmap.CopyInformation(images[0])
+    write_segmentation(folder / "other" / "phantom.seg.nrrd", labelmap, LIVER_TUMOR)
     (results / "phantom.report.json").write_text(json.dumps(report), encoding="utf-8")
     return results
 
@@ -70,36 +80,130 @@ def ml_of(words: str) -> tuple[float, float]:
     return float(liver), float(tumor.split(" (")[0])
 
 
-def test_a_reader_at_the_page(chromium, result, tmp_path):
-    pictures = Path(os.environ.get("LIVERTUMORSEG_REVIEW_SCREENSHOTS") or tmp_path)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "LiverTumorSeg")}
+def voxels(path: Path) -> np.ndarray:
+    return sitk.GetArrayFromImage(read_segmentation(path)[0])
+
+
+def stroke_mm(shape: tuple[int, ...], z: int, y: int, first_x: int, last_x: int) -> np.ndarray:
+    """Return how far each voxel is from a stroke drawn in one slice, mm; infinite in the other slices."""
+    rows, columns = np.indices(shape[1:])
+    beside = np.clip(columns, first_x, last_x)
+    distance = np.full(shape, np.inf)
+    distance[z] = 2.0 * np.hypot(columns - beside, rows - y)
+    return distance
+
+
+def assert_painted(labels: np.ndarray, before: np.ndarray, distance_mm: np.ndarray) -> None:
+    """Every voxel as it was, but tumour within the brush; at the brush's very rim either."""
+    radius, rim = 5.0, 1.5
+    inside, outside = distance_mm < radius - rim, distance_mm > radius + rim
+    assert (labels[inside] == 2).all()
+    assert np.array_equal(labels[outside], before[outside])
+    rest = ~inside & ~outside
+    assert ((labels[rest] == 2) | (labels[rest] == before[rest])).all()
+
+
+@pytest.fixture(scope="module")
+def seen(chromium, result, tmp_path_factory) -> dict:
+    """Return what a reader saw in three sessions, and where the pictures are."""
+    named = os.environ.get("LIVERTUMORSEG_REVIEW_SCREENSHOTS")
+    pictures = Path(named) if named else tmp_path_factory.mktemp("pictures")
+    path = os.pathsep.join((str(ROOT / "LiverTumorSeg"), str(ROOT)))
     command = [str(PAGE_PYTHON), str(Path(__file__).with_name("reader.py")), chromium, str(result), str(pictures)]
-    run = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=800)
+    environment = {**os.environ, "PYTHONPATH": path}
+    run = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=850)
     assert run.returncode == 0, run.stderr[-3000:]
-    seen = json.loads(run.stdout)
-    first, second = seen["first"], seen["second"]
+    return {**json.loads(run.stdout), "pictures": pictures}
+
+
+def test_verdicts_and_their_undo(seen):
+    first = seen["first"]
     assert first["opened"].startswith("accepted 0 of 2")
     assert "right lobe" in first["place"]
-    assert first["second_tab_sees"] == 0, "one reader at a time"
-    assert first["wrong_token_sees"] == 0
+    assert first["accepted"].startswith("accepted 1 of 2")
     assert "1 rejected" in first["rejected"]
-    before, rejected = ml_of(first["volumes_before"]), ml_of(first["volumes_rejected"])
+    before, rejected = ml_of(first["volumes"]), ml_of(first["volumes_rejected"])
     assert rejected[0] == before[0], "a rejected lesion is liver"
     assert rejected[1] < before[1]
-    assert ml_of(first["volumes_painted"])[1] > rejected[1]
-    assert "lesions" in first["preview"]
-    labels = sitk.GetArrayFromImage(read_segmentation(result / "phantom.reviewed.seg.nrrd")[0])
-    voxel_ml = 0.012
-    assert (labels == 2).sum() * voxel_ml == pytest.approx(ml_of(first["volumes_painted"])[1], abs=0.06)
-    assert (labels[36, 58:62, 78:82] == 1).all(), "the rejected one"
-    assert (labels[28, 48:52, 38:42] == 2).all(), "the accepted one"
-    original = sitk.GetArrayFromImage(read_segmentation(result / "phantom.seg.nrrd")[0])
-    painted = (labels == 2) & (original != 2)
-    assert 5 < painted.sum() < 2000
-    assert len(np.unique(np.nonzero(painted)[0])) == 1, "a flat brush paints in one slice"
-    assert second["reopened"].startswith("accepted 1 of 3")
-    assert "1 unsure" in second["restored"], "what was not saved when the server was killed"
-    assert seen["scan"] == {"cancelled": "Cancelled; nothing was written.", "offered_again": 1}
-    assert not list((result.parent / "new").glob("*"))
-    for name in ("rejected", "painted", "restored"):
-        assert (pictures / f"{name}.png").stat().st_size > 50_000
+
+
+def test_strangers_see_nothing(seen):
+    answers = seen["first"]["strangers"]
+    assert answers.pop("second_tab") == 0, "one reader at a time"
+    assert answers.pop("wrong_token") == 0
+    assert len(answers) == 4
+    assert set(answers.values()) <= {403, 404}, "no file outside of the page's own is served"
+
+
+def test_every_tool_edits(seen, result):
+    first = seen["first"]
+    ball_ml = (voxels(result / "phantom.seg.nrrd")[:, :, 65:] == 2).sum() * VOXEL_ML
+    before = ml_of(first["volumes"])
+    for tool in ("scissors", "islands"):
+        assert ml_of(first[tool])[1] == pytest.approx(before[1] - ball_ml, abs=0.11), tool
+        assert ml_of(first[tool])[0] == before[0], "what was cut out of a tumour is liver"
+    assert ml_of(first["painted"])[1] > before[1]
+    assert ml_of(first["erased"])[1] < ml_of(first["painted"])[1]
+
+
+def test_the_slider_asks_after_an_edit(seen):
+    assert "lesions" in seen["first"]["slid"]["preview"]
+    assert seen["first"]["slid"]["kept"] == seen["first"]["painted"]
+
+
+def test_a_missed_lesion_is_found_by_a_click(seen):
+    missed = seen["first"]["missed"]
+    threshold = float(missed["message"].split("probability ")[1].rstrip(".").split(",")[0])
+    assert 0.1 < threshold <= 45 / 255, "the faint lesion's probability"
+    faint_ml = 4 / 3 * np.pi * 5 * 6 * 6 * VOXEL_ML
+    gained = ml_of(missed["volumes"])[1] - ml_of(seen["first"]["painted"])[1]
+    assert gained == pytest.approx(faint_ml, rel=0.1)
+
+
+def test_what_was_saved_is_what_was_seen_voxel_by_voxel(seen, result):
+    original, labels = voxels(result / "phantom.seg.nrrd"), voxels(result.parent / "first.seg.nrrd")
+    expected = original.copy()
+    expected[:, :, :60][original[:, :, :60] == 2] = 1
+    assert_painted(labels, expected, stroke_mm(labels.shape, SLICE, 60, 84, 90))
+    assert (labels == 2).sum() * VOXEL_ML == pytest.approx(ml_of(seen["first"]["volumes_saved"])[1], abs=0.06)
+    totals, volumes = seen["first"]["reloaded"]
+    assert totals.startswith("accepted 0 of 2")
+    assert "1 rejected" in totals
+    assert volumes == seen["first"]["volumes_saved"]
+
+
+def test_work_of_a_killed_server_is_found_again(seen):
+    first, second = seen["first"], seen["second"]
+    assert second["volumes_reopened"] == first["volumes_saved"], "before the work is taken over"
+    assert "1 unsure" in second["restored"]
+    assert second["volumes_restored"] == first["volumes_killed"], "all but the stroke that was not let go"
+
+
+def test_a_second_run_is_merged_where_nothing_is_lost(seen, result):
+    second = seen["second"]
+    warnings = {words.split(",")[0]: words for words in second["changes"]}
+    assert len(second["changes"]) == 4
+    assert any("you rejected it" in words for words in second["changes"])
+    assert any("undoes your edit" in words for words in second["changes"])
+    assert "lesion gone" in warnings
+    first, labels = voxels(result.parent / "first.seg.nrrd"), voxels(result / "phantom.reviewed.seg.nrrd")
+    faint = (voxels(result.parent / "other" / "phantom.seg.nrrd") == 2) & (voxels(result / "phantom.seg.nrrd") != 2)
+    expected = np.where(faint, 2, first)
+    assert (labels[faint] == 2).all()
+    assert_painted(labels, expected, stroke_mm(labels.shape, SLICE, 70, 40, 43))
+
+
+def test_a_scan_is_segmented_from_the_page(seen, result):
+    scan = seen["scan"]
+    assert scan["cancelled"] == "Cancelled; nothing was written."
+    assert scan["offered_again"] == 1
+    labels = voxels(result.parent / "new" / "phantom.seg.nrrd")
+    if (labels > 0).any():
+        assert (labels > 0).sum() * VOXEL_ML == pytest.approx(ml_of(scan["volumes"])[0], abs=0.6)
+    else:
+        assert scan["volumes"] == "No liver was found."
+
+
+@pytest.mark.parametrize("name", ["rejected", "painted", "merged", "segmented"])
+def test_pictures_are_kept(seen, name):
+    assert (seen["pictures"] / f"{name}.png").stat().st_size > 50_000

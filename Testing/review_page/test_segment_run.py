@@ -5,9 +5,10 @@ import os
 
 import pytest
 import SimpleITK as sitk
+from LiverTumorSegLib.scan.imageio import read_case
 from LiverTumorSegReview.case_files import find_case
 from LiverTumorSegReview.segment_run import SegmentRun
-from LiverTumorSegReview.storage import open_session, read_scan
+from LiverTumorSegReview.storage import open_session
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def test_a_scan_is_segmented_and_opened(files):
     assert told == sorted(told)
     assert told[-1] == 1.0
     assert files.has_result
-    session = open_session(files, read_scan(files))
+    session = open_session(files, read_case(files.scan).image)
     assert session.volumes_ml()["liver"] >= 0
     assert session.provenance["model"]["id"] == "liver-tumor"
 

@@ -9,18 +9,21 @@ import SimpleITK as sitk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from LiverTumorSegLib.errors import InputError
+from LiverTumorSegLib.grid import Grid
 from LiverTumorSegLib.labels import LIVER_TUMOR
 from LiverTumorSegLib.output.segfile import read_segmentation, write_segmentation
+from LiverTumorSegLib.review.candidate import differences
 from LiverTumorSegLib.review.figures import measure_session
+from LiverTumorSegLib.review.local import find_lesion, kept_probability_here, plan_around
+from LiverTumorSegLib.scan.imageio import read_case
 from LiverTumorSegReview.case_files import find_case
 from LiverTumorSegReview.session import ReaderSession
 from LiverTumorSegReview.storage import (
     autosave,
     drop_autosave,
-    has_autosave,
     open_session,
-    read_scan,
     save,
+    save_dicom_seg,
     take_autosave,
 )
 
@@ -145,7 +148,7 @@ def test_the_slider_keeps_what_was_rejected_and_is_one_step():
 
 def test_saving_and_opening_again(case):
     files = find_case(case)
-    session = open_session(files, read_scan(files))
+    session = open_session(files, read_case(files.scan).image)
     assert session.threshold == 0.3
     session.judge(1, "accept")
     session.judge(2, "reject")
@@ -171,7 +174,7 @@ def test_saving_and_opening_again(case):
     assert "accepted 1 of 4" in paths["page"].read_text(encoding="utf-8")
     original = sitk.GetArrayFromImage(read_segmentation(case / "scan.seg.nrrd")[0])
     assert np.array_equal(original, labels_of_three()), "the result of the run stays"
-    again = open_session(find_case(paths["accepted"]), read_scan(files))
+    again = open_session(find_case(paths["accepted"]), read_case(files.scan).image)
     assert np.array_equal(again.labels, session.labels)
     assert [(x.number, x.verdict) for x in again.verdicts.lesions] == [(1, "accept"), (2, "reject"), (3, ""), (4, "")]
     assert again.saved
@@ -179,21 +182,75 @@ def test_saving_and_opening_again(case):
     assert np.array_equal(again.labels, labels_of_three()), "the network's result is one undo away"
 
 
+def test_a_lesion_that_was_pointed_at_is_one_step():
+    session = session_of_three()
+    plan = plan_around(Grid.of(session.image), session.image.TransformIndexToPhysicalPoint((17, 13, 6)))
+    here = kept_probability_here(session.probability, session.image, plan)
+    found = find_lesion(here, session.labels, plan, (2.5, 2.0, 2.0), session.threshold)
+    assert session.find(found) == 4
+    expected = labels_of_three()
+    expected[5:9, 12:16, 16:20] = 2
+    assert np.array_equal(session.labels, expected)
+    assert session.edited, "the slider must ask before it replaces this"
+    session.undo()
+    assert np.array_equal(session.labels, labels_of_three())
+
+
+def test_changes_of_a_second_run_are_one_step():
+    session = session_of_three()
+    session.judge(1, "accept")
+    candidate = labels_of_three()
+    candidate[5:9, 12:16, 16:20] = 2
+    candidate[14:16, 18:20, 20:22] = 1
+    changes = differences(session.labels, candidate, session.original, session.verdicts)
+    assert [change.kind for change in changes] == ["new", "gone"]
+    session.merge(candidate, changes[:1])
+    expected = labels_of_three()
+    expected[5:9, 12:16, 16:20] = 2
+    assert np.array_equal(session.labels, expected)
+    assert [(x.number, x.verdict) for x in session.verdicts.lesions] == [(1, "accept"), (2, ""), (3, ""), (4, "")]
+    session.undo()
+    assert np.array_equal(session.labels, labels_of_three())
+
+
+def test_dicom_input_is_saved_as_dicom_seg_too(tmp_path, dicom_series):
+    pydicom = pytest.importorskip("pydicom")
+    pytest.importorskip("highdicom", reason="DICOM SEG is written with highdicom")
+    labels = labels_of_three()
+    dicom_series(tmp_path / "dicom", images(labels)[0])
+    case = read_case(tmp_path / "dicom")
+    session = ReaderSession(case.image, labels, None, {"model": {"id": "liver-tumor", "version": "0.3.0"}})
+    session.judge(1, "reject")
+    files = find_case(tmp_path / "dicom", output=tmp_path)
+    stored = pydicom.dcmread(save_dicom_seg(files, session, case.dicom_files))
+    assert stored.Modality == "SEG"
+    assert stored.ContentDescription == "Reviewed by a reader"
+    assert [segment.SegmentLabel for segment in stored.SegmentSequence] == ["liver", "tumor"]
+    assert {segment.SegmentAlgorithmType for segment in stored.SegmentSequence} == {"SEMIAUTOMATIC"}
+    numbers = [
+        f.SegmentIdentificationSequence[0].ReferencedSegmentNumber for f in stored.PerFrameFunctionalGroupsSequence
+    ]
+    counts = dict.fromkeys((1, 2), 0)
+    for number, plane in zip(numbers, stored.pixel_array, strict=True):
+        counts[number] += int(np.count_nonzero(plane))
+    assert counts == {1: (session.labels == 1).sum(), 2: 27 + 8}
+
+
 def test_unsaved_work_is_found_again(case):
     files = find_case(case)
-    session = open_session(files, read_scan(files))
+    session = open_session(files, read_case(files.scan).image)
     autosave(files, session)
-    assert not has_autosave(files), "nothing was done"
+    assert not files.has_autosave, "nothing was done"
     session.judge(3, "reject")
     autosave(files, session)
-    assert has_autosave(files)
-    fresh = open_session(find_case(case), read_scan(files))
+    assert files.has_autosave
+    fresh = open_session(find_case(case), read_case(files.scan).image)
     assert [x.verdict for x in fresh.verdicts.lesions] == ["", "", ""]
     take_autosave(files, fresh)
     assert [x.verdict for x in fresh.verdicts.lesions] == ["", "", "reject"]
     assert np.array_equal(fresh.labels, session.labels)
     save(files, fresh)
-    assert not has_autosave(files)
+    assert not files.has_autosave
     drop_autosave(files)
 
 
@@ -219,6 +276,6 @@ def test_which_files_are_a_case(case, tmp_path):
 def test_a_result_of_another_scan_is_refused(case):
     files = find_case(case)
     with pytest.raises(InputError, match="other labels"):
-        ReaderSession(read_scan(files), np.full((20, 24, 28), 7, np.uint8))
+        ReaderSession(read_case(files.scan).image, np.full((20, 24, 28), 7, np.uint8))
     with pytest.raises(InputError, match="grid of the scan"):
-        ReaderSession(read_scan(files), np.zeros((3, 3, 3), np.uint8))
+        ReaderSession(read_case(files.scan).image, np.zeros((3, 3, 3), np.uint8))
