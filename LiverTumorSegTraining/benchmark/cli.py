@@ -10,7 +10,7 @@ from typing import Any
 from LiverTumorSegLib.command import exit_code
 from LiverTumorSegLib.jsonfile import write_json
 
-from . import evaluating, segmenting, training
+from . import evaluating, page, segmenting, training
 from .machine import cores
 
 
@@ -22,6 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     part = parser.add_mutually_exclusive_group()
     part.add_argument("--evaluation", action="store_true", help="measure the scoring of a large pair instead")
     part.add_argument("--training", action="store_true", help="measure the seconds of a training step instead")
+    part.add_argument("--page", action="store_true", help="measure the reader's page in a browser instead")
     parser.add_argument("--rounds", type=int, default=None, help="runs of every candidate, in turns (3; quick: 1)")
     parser.add_argument("--threads", type=int, default=cores(), help="threads of every candidate")
     parser.add_argument("--quality", default="standard", choices=("quick", "standard", "best"))
@@ -37,11 +38,16 @@ def _run(options: argparse.Namespace) -> None:
         figures = evaluating.run(**common)
     elif options.training:
         figures = training.run(**common)
+    elif options.page:
+        figures = page.run(**common, offline=options.offline)
     else:
         figures = segmenting.run(**common, quality=options.quality, offline=options.offline)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     write_json(options.output, figures)
-    _print_table(figures)
+    if options.page:
+        _print_page(figures)
+    else:
+        _print_table(figures)
 
 
 def _say(text: str) -> None:
@@ -56,3 +62,12 @@ def _print_table(figures: dict[str, Any]) -> None:
         values = [stages["total"], stages["wall"], figures["cpu_seconds"][name], figures["peak_rss_mb"][name]]
         values += [figures[key].get(name, 1.0) for key in ("ratios", "cpu_ratios")]
         print(f"{name:<28}" + "".join(f"{value:>10.2f}" for value in values))
+
+
+def _print_page(figures: dict[str, Any]) -> None:
+    """Print one row a moment of the page's start, then how it scrolls and what it holds."""
+    print(f"\n{'from the start to':<28}{'wall s':>10}{'cpu s':>10}")
+    for name, seconds in figures["seconds"].items():
+        print(f"{name:<28}{seconds:>10.2f}{figures['cpu_seconds'][name]:>10.2f}")
+    print(f"{figures['scroll']['frames_per_s']['median']:.1f} pictures a second while scrolling")
+    print(f"{figures['peak_rss_mb']:.0f} MB at most")
