@@ -24,7 +24,8 @@ def as_nibabel(image, kind):
 
 
 @pytest.mark.parametrize(
-    ("kind", "name"), [(nib.Nifti2Image, "label.nii.gz"), (nib.Nifti1Pair, "label.hdr"), (nib.Nifti1Image, "label.nii")]
+    ("kind", "name"),
+    [(nib.Nifti2Image, "label.nii.gz"), (nib.Nifti1Pair, "label.hdr"), (nib.Nifti1Image, "label.nii")],
 )
 def test_labels_of_every_nifti_lie_on_their_scan(make, tmp_path, kind, name):
     image, label = make["scan"](3)
