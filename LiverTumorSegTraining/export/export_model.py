@@ -160,7 +160,7 @@ def _run(options: argparse.Namespace) -> None:
             output,
             id=options.id,
             version=options.version,
-            training=_read_training(options.training),
+            training=read_training(options.training),
             tumor_threshold=options.tumor_threshold,
             best=options.best,
         )
@@ -196,7 +196,7 @@ def _model_folder(options: argparse.Namespace) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as folder:
         export_model(
             options.run, Path(folder), id=options.id, version=options.version,
-            training=_read_training(options.training), tumor_threshold=options.tumor_threshold, best=options.best,
+            training=read_training(options.training), tumor_threshold=options.tumor_threshold, best=options.best,
         )  # fmt: skip
         yield Path(folder)
 
@@ -218,7 +218,8 @@ def fold_folders(run: Path) -> list[Path]:
     return folds
 
 
-def _read_training(path: Path | None) -> dict[str, Any]:
+def read_training(path: Path | None) -> dict[str, Any]:
+    """Return the provenance in a YAML or JSON file; nothing of no file. UsageError when it cannot be read."""
     if path is None:
         return {}
     try:

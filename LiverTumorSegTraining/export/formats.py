@@ -58,6 +58,11 @@ def export_format(bundle: Bundle, folder: Path, format: str) -> float:
     ModelError
         If what was written does not give the same output.
     """
+    if bundle.conventions != "own":
+        raise UsageError(
+            f"Model {bundle.id!r} was imported from nnU-Net, whose preparation of a scan {format} does not "
+            "hold: export it with nnU-Net itself."
+        )
     folder.mkdir(parents=True, exist_ok=True)
     for_monai = format == "monai_bundle"
     if for_monai and bundle.network["dims"] != 3:

@@ -74,6 +74,36 @@ def model_card(bundle: Bundle, config: Config, with_curve: bool = False) -> str:
     return "\n".join(lines) + "\n"
 
 
+def imported_card(bundle: Bundle) -> str:
+    """Return the card of a model that was trained elsewhere, as Markdown."""
+    training = bundle.training
+    parameters = sum(tensor.numel() for tensor in bundle.weights.values())
+    mirrored = ", ".join("zyx"[axis] for axis in bundle.mirroring) or "no axis"
+    lines = [
+        f"# {bundle.id} {bundle.version}", "",
+        training.get("intended_use", INTENDED_USE), "",
+        "## What it does", "",
+        f"* Input {', '.join(bundle.channels)}; labels "
+        + ", ".join(f"{value} {name}" for value, name in enumerate(bundle.labels, 1)) + ".",
+        f"* Grid: {' x '.join(f'{value:g}' for value in bundle.spacing_mm)} mm (x, y, z); patches of "
+        f"{' x '.join(map(str, bundle.patch_size))}; axes {bundle.orientation or 'as a scan is stored'}.",
+        f"* Quality best mirrors along {mirrored} and gives what nnU-Net's own predictor gives; standard and quick do "
+        "not mirror.", "",
+        "## Network", "",
+        f"* nnU-Net, {bundle.network['encoder']} encoder, {parameters / 1e6:.2f} million parameters, features "
+        f"{bundle.network['features']}.",
+        f"* Weights: safetensors, float32, SHA-256 `{bundle.sha256}`.", "",
+        "## Training", "",
+        f"* Data: {training['data']}.",
+        f"* Licence of the weights: {training['licence']}.",
+    ]  # fmt: skip
+    others = {name: value for name, value in training.items() if name not in _TOLD_ELSEWHERE}
+    lines += [f"* {name.replace('_', ' ')}: {_plain(value)}" for name, value in others.items()]
+    lines += ["", "## Validation", "", *_validation(training)]
+    lines += ["", "## Attribution", "", *_bullets(training["attribution"])]
+    return "\n".join(lines) + "\n"
+
+
 def _start(training: dict[str, Any]) -> list[str]:
     """Return what the run recorded of its data, packages and parent."""
     lines = []
@@ -121,7 +151,7 @@ def _intensity(bundle: Bundle) -> str:
 def _validation(training: dict[str, Any]) -> list[str]:
     figures = training.get("validation")
     if not figures:
-        return ["No case was held out."]
+        return ["No figures are known."] if "checkpoint_sha256" in training else ["No case was held out."]
     names = sorted({name for case in figures.values() for name in case})
     heads = " | ".join(name.replace("_", " ") for name in names)
     lines = [f"| case | {heads} |", "|---" * (len(names) + 1) + "|"]

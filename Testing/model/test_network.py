@@ -2,7 +2,8 @@ import itertools
 
 import pytest
 import torch
-from LiverTumorSegLib.model.network import AttentionGate, SpatialAttention, UNet, _shuffle, to_device
+from LiverTumorSegLib.model.families import to_device
+from LiverTumorSegLib.model.network import AttentionGate, SpatialAttention, UNet, _shuffle
 from torch import nn
 
 SMALL = {"features": (8, 12, 16), "blocks": (1, 2, 1)}

@@ -22,13 +22,16 @@ from ..errors import ModelError
 from ..jsonfile import write_json
 from ..labels import Label, label_table
 from ..wholefile import whole_file
+from .families import Network, build_network
 from .modelfile import DESCRIPTION, WEIGHTS
-from .network import UNet
 from .normalisation import Intensity
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""1 knew networks and conventions of our own only; a bundle that needs no more is still written as 1."""
 TASKS = ("localiser", "liver-tumor", "other")
 FIELDS_OF_VIEW = ("whole_scan", "liver_box", "crop")
+CONVENTIONS = ("own", "nnunet")
+_SINCE_2 = ("channel_intensities", "conventions", "orientation", "mirroring")
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Bundle:
     task : {"localiser", "liver-tumor", "other"}
         What the pipeline uses it for.
     network : dict
-        Arguments of `UNet`.
+        Its family and arguments (`families.build_network`).
     labels : tuple of str
         Class names, background left out; the first is value 1.
     channels : tuple of str
@@ -55,11 +58,21 @@ class Bundle:
         When given, the whole volume is resized to this [z, y, x] instead of resampled to `spacing_mm`.
     intensity : Intensity
         From voxel values to network input.
+    channel_intensities : tuple of Intensity
+        One for each channel, where they differ; empty when all are as `intensity`.
     field_of_view : {"whole_scan", "liver_box", "crop"}
         What the network is shown: the whole scan; the box of the liver, found by the localiser (CT only); or a scan
         that somebody cut to the organ. Models that do not say so are liver boxes if they segment liver tumours in CT.
     tumor_threshold : float
         Probability from which a voxel is called tumour.
+    conventions : {"own", "nnunet"}
+        How a scan is sampled, cut into tiles and put together again: as everything trained here, or as nnU-Net does
+        (`pipeline.nnunet_way`).
+    orientation : str
+        With nnU-Net's conventions: the axes the network wants, three letters such as "RAS" that say where x, y and z
+        point to; empty for the axes as a scan is stored, which is what nnU-Net itself does.
+    mirroring : tuple of int
+        Axes (0 z, 1 y, 2 x of what the network sees) that may be flipped and averaged.
     training : dict
         Provenance: data, licence, hours, metrics.
     weights : dict of str to Tensor
@@ -80,6 +93,10 @@ class Bundle:
     resize: tuple[int, int, int] | None = None
     field_of_view: str = ""
     tumor_threshold: float = 0.5
+    channel_intensities: tuple[Intensity, ...] = ()
+    conventions: str = "own"
+    orientation: str = ""
+    mirroring: tuple[int, ...] = (0, 1, 2)
     training: dict[str, Any] = field(default_factory=dict)
     weights: dict[str, Tensor] = field(default_factory=dict, repr=False, compare=False)
     sha256: str = ""
@@ -94,7 +111,11 @@ class Bundle:
         """The labels with their codes and colours."""
         return label_table(self.labels)
 
-    def build(self) -> UNet:
+    def intensity_of(self, channel: int) -> Intensity:
+        """Return how the values of a channel become network input."""
+        return self.channel_intensities[channel] if self.channel_intensities else self.intensity
+
+    def build(self) -> Network:
         """Return the network with these weights, in evaluation mode, float32.
 
         Raises
@@ -103,7 +124,7 @@ class Bundle:
             If the weights do not fit the network described.
         """
         try:
-            network = UNet(**self.network)
+            network = build_network(self.network)
             network.load_state_dict(
                 {
                     name: tensor.float() if tensor.is_floating_point() else tensor
@@ -174,18 +195,24 @@ def save_bundle(bundle: Bundle, folder: Path | str, half: bool = True) -> Bundle
         for name, tensor in bundle.weights.items()
     }
     payload = save(tensors)
-    description: dict[str, Any] = {"schema_version": SCHEMA_VERSION}
-    description |= {
-        entry.name: getattr(bundle, entry.name)
-        for entry in dataclasses.fields(bundle)
-        if entry.name not in ("weights", "sha256")
-    }
-    description["intensity"] = dataclasses.asdict(bundle.intensity)
+    description = _describe(bundle)
     description["sha256"] = hashlib.sha256(payload).hexdigest()
     with whole_file(folder / WEIGHTS) as partial:
         partial.write_bytes(payload)
     write_json(folder / DESCRIPTION, description)
     return load_bundle(folder)
+
+
+def _describe(bundle: Bundle) -> dict[str, Any]:
+    """Return the content of model.json, sha256 left out; an older version can read what needs nothing newer."""
+    fields = {entry.name: entry for entry in dataclasses.fields(bundle) if entry.name not in ("weights", "sha256")}
+    newer = {name for name in _SINCE_2 if getattr(bundle, name) != fields[name].default}
+    version = SCHEMA_VERSION if newer or "family" in bundle.network else 1
+    content = {name: getattr(bundle, name) for name in fields if name not in _SINCE_2 or name in newer}
+    content["intensity"] = dataclasses.asdict(bundle.intensity)
+    if bundle.channel_intensities:
+        content["channel_intensities"] = [dataclasses.asdict(one) for one in bundle.channel_intensities]
+    return {"schema_version": version, **content}
 
 
 def _read_description(folder: Path) -> dict[str, Any]:
@@ -223,16 +250,21 @@ def _read_description(folder: Path) -> dict[str, Any]:
 
 def _typed(path: Path, content: dict[str, Any]) -> dict[str, Any]:
     try:
-        steps = content["intensity"]
-        plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in steps.items()}
-        content["intensity"] = Intensity(**plain)
-        for name in ("labels", "channels", "spacing_mm", "patch_size", "resize"):
+        content["intensity"] = _intensity(content["intensity"])
+        content["channel_intensities"] = tuple(map(_intensity, content.get("channel_intensities", ())))
+        for name in ("labels", "channels", "spacing_mm", "patch_size", "resize", "mirroring"):
             if content.get(name) is not None:
                 content[name] = tuple(content[name])
         if content["task"] not in TASKS:
             raise ValueError(f"task is {content['task']!r}, not one of {TASKS}")
         if content.get("field_of_view", "whole_scan") not in FIELDS_OF_VIEW:
             raise ValueError(f"field_of_view is {content['field_of_view']!r}, not one of {FIELDS_OF_VIEW}")
+        if content.get("conventions", "own") not in CONVENTIONS:
+            raise ValueError(f"conventions is {content['conventions']!r}, not one of {CONVENTIONS}")
+        if len(content["channel_intensities"]) not in (0, len(content.get("channels", ("CT",)))):
+            raise ValueError("channel_intensities are not one for each channel")
+        if not set(content.get("mirroring", ())) <= {0, 1, 2}:
+            raise ValueError(f"mirroring is {content['mirroring']}")
         if len(content["spacing_mm"]) != 3 or min(content["spacing_mm"]) <= 0:
             raise ValueError(f"spacing_mm is {content['spacing_mm']}")
         if not 0 < content.get("tumor_threshold", 0.5) < 1:
@@ -244,3 +276,8 @@ def _typed(path: Path, content: dict[str, Any]) -> dict[str, Any]:
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise ModelError(f"{path} is inconsistent ({error}): export the model again.") from error
     return content
+
+
+def _intensity(steps: dict[str, Any]) -> Intensity:
+    plain: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in steps.items()}
+    return Intensity(**plain)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import ModelError
@@ -33,6 +34,20 @@ def localiser_for(bundle: Bundle, folder: Path | None = None) -> Bundle | None:
     if bundle.field_of_view != "liver_box":
         return None
     return load_bundle(folder if folder is not None else models_folder() / LOCALISER)
+
+
+def require_together(bundles: Sequence[Bundle], localiser: Bundle | None) -> None:
+    """Refuse models that cannot be averaged, and a localiser that is none, with a ModelError."""
+    if not bundles:
+        raise ModelError("No model was given: name at least one model folder.")
+    told = {(bundle.labels, bundle.channels, bundle.field_of_view) for bundle in bundles}
+    if len(told) > 1:
+        names = ", ".join(bundle.id for bundle in bundles)
+        raise ModelError(
+            f"The models {names} cannot be averaged: they have different labels, channels or fields of view."
+        )
+    if localiser is not None and localiser.task != "localiser":
+        raise ModelError(f"Model {localiser.id!r} is a {localiser.task} model, not a localiser.")
 
 
 def models_folder() -> Path:

@@ -351,12 +351,3 @@ def _initialise(module: nn.Module) -> None:
         nn.init.kaiming_normal_(module.weight, a=0.01, nonlinearity="leaky_relu")
         if module.bias is not None:
             nn.init.zeros_(module.bias)
-
-
-def to_device(network: UNet, device: torch.device) -> UNet:
-    """Return the network on a device, its 3D weights in the memory order in which convolutions are fastest."""
-    network = network.to(device)
-    if network.arguments["dims"] == 3:
-        # torch's type stubs leave this overload out.
-        network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-    return network

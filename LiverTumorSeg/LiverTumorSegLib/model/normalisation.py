@@ -27,6 +27,8 @@ class Intensity:
     liver_hu : float or None
         Before all this, a scan is brought to this density of the liver; None: it is taken as it is. The liver's own
         density changes with contrast medium and fat; tumours are told by their difference from it.
+    within_body : bool
+        Mean and standard deviation are those of what is not 0 (holes filled); everything else stays 0.
     """
 
     window_hu: tuple[float, float] | None = (-150.0, 250.0)
@@ -36,6 +38,7 @@ class Intensity:
     mean: float | None = None
     sd: float | None = None
     liver_hu: float | None = None
+    within_body: bool = False
 
     def __post_init__(self) -> None:
         if self.denoise not in ("none", "median", "gaussian"):
@@ -56,7 +59,7 @@ class Intensity:
         return replace(self, window_hu=(low + difference, high + difference), liver_hu=None)
 
 
-def normalise(array: np.ndarray, intensity: Intensity) -> np.ndarray:
+def normalise(array: np.ndarray, intensity: Intensity, body: np.ndarray | None = None) -> np.ndarray:
     """Return float32 network input of the same shape.
 
     Parameters
@@ -65,6 +68,8 @@ def normalise(array: np.ndarray, intensity: Intensity) -> np.ndarray:
         Voxel values [z, y, x], HU for CT.
     intensity : Intensity
         The steps.
+    body : ndarray of bool, optional
+        [z, y, x], what `within_body` means; what is not 0, holes filled, when None.
     """
     values = array.astype(np.float32)
     if intensity.denoise == "median":
@@ -77,8 +82,16 @@ def normalise(array: np.ndarray, intensity: Intensity) -> np.ndarray:
         values -= low
         values /= max(high - low, 1e-6)
         return values
-    mean = float(values.mean()) if intensity.mean is None else intensity.mean
-    sd = float(values.std()) if intensity.sd is None else intensity.sd
+    inside = values
+    if intensity.within_body:
+        body = ndimage.binary_fill_holes(array != 0) if body is None else body
+        inside = values[body]
+    # The mean of nothing is not a number, and there is nothing it would be taken from.
+    mean = (float(inside.mean()) if inside.size else 0.0) if intensity.mean is None else intensity.mean
+    sd = (float(inside.std()) if inside.size else 1.0) if intensity.sd is None else intensity.sd
+    if intensity.within_body:
+        values[body] = (inside - mean) / max(sd, 1e-6)
+        return values
     values -= mean
     values /= max(sd, 1e-6)
     return values

@@ -11,12 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .network import UNet
+from .families import Network
 
 Window = tuple[slice, ...]
 
 LARGEST_TILE_VOXELS = 8_000_000
 """One pass over so many voxels needs about a gigabyte; the box of nearly every liver is smaller."""
+NNUNET_LARGEST_WEIGHT = 10.0
+"""In the middle of nnU-Net's tiles: with 16-bit numbers it decides what is left of the weights at their corners."""
 MARGIN_VOXELS = 48
 """So far from the edge of a tile a network without normalisation no longer notices that there is an edge."""
 
@@ -82,6 +84,20 @@ class TilePlan:
         return list(range(0, max(length - tile, 0) + advance, advance)) if length > tile else [0]
 
 
+@dataclass(frozen=True)
+class NnunetTiles(TilePlan):
+    """Tiles as nnU-Net weights them: its Gaussian is narrower, with its top in the voxel behind the middle."""
+
+    def weights(self, window: Window, shape: tuple[int, ...]) -> Tensor:
+        """Return the weights of a tile's voxels, float32 values of nnU-Net's 16-bit ones; none is 0."""
+        axes = []
+        for side in window:
+            length = side.stop - side.start
+            axes.append(torch.exp(-0.5 * ((torch.arange(length) - length // 2) * 8 / length) ** 2))
+        weights = (NNUNET_LARGEST_WEIGHT * axes[0][:, None, None] * axes[1][:, None] * axes[2]).half().float()
+        return weights.clamp(min=float(weights[weights > 0].min()))
+
+
 def tile_starts(length: int, tile: int, overlap: float) -> list[int]:
     """Return evenly spread starts of tiles that cover `length`; one at 0 when the tile is as long."""
     if length <= tile:
@@ -100,7 +116,7 @@ def blending_weights(tile: tuple[int, ...]) -> Tensor:
 
 
 def plan_tiles(
-    network: UNet,
+    network: Network,
     patch_size: tuple[int, ...],
     shape: tuple[int, ...],
     overlap: float = 0.25,
@@ -113,7 +129,7 @@ def plan_tiles(
 
     Parameters
     ----------
-    network : UNet
+    network : UNet or NnunetUNet
         That is to run.
     patch_size : tuple of int
         Its training patch.

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..errors import CancelledError, LiverTumorSegError
-from .network import UNet
+from .families import Network
 from .tile_plan import TilePlan
 
 Progress = Callable[[float, str], None]
@@ -27,7 +27,7 @@ class NonFiniteOutputError(LiverTumorSegError):
 
 
 def predict_probabilities(
-    networks: list[UNet],
+    networks: list[Network],
     array: np.ndarray,
     plan: TilePlan,
     device: torch.device,
@@ -39,7 +39,7 @@ def predict_probabilities(
 
     Parameters
     ----------
-    networks : list of UNet
+    networks : list of UNet or NnunetUNet
         In evaluation mode, on `device`, with the same classes.
     array : ndarray
         Normalised input, float32, (channels, z, y, x).
@@ -73,12 +73,55 @@ def predict_probabilities(
         progress,
         cancelled,
     )[1:]
-    if not bool(torch.isfinite(total).all()):
+    _require_finite(total)
+    return (total * 255).round_().to(torch.uint8).cpu().numpy()
+
+
+def predict_logits(
+    networks: list[Network],
+    array: np.ndarray,
+    plan: TilePlan,
+    device: torch.device,
+    accumulator: torch.device | None = None,
+    progress: Progress | None = None,
+    cancelled: Cancelled | None = None,
+) -> np.ndarray:
+    """Return the mean logits of one or several networks over tiles and flips, as nnU-Net averages them.
+
+    Parameters and errors are those of `predict_probabilities`; every side of the array is at least that of a tile.
+
+    Returns
+    -------
+    ndarray
+        float32, (classes, z, y, x), background first.
+    """
+
+    def mean_logits(tile: Tensor) -> Tensor:
+        tile = tile.to(device)
+        total: Tensor | None = None
+        for axes in plan.flips:
+            dims = [1 + axis for axis in axes]
+            x = torch.flip(tile, dims)[None].contiguous(memory_format=torch.channels_last_3d)
+            for network in networks:
+                # On a CPU nnU-Net computes in float32, and so does what is to give its result.
+                with torch.autocast("cuda", torch.float16, enabled=device.type == "cuda"), torch.inference_mode():
+                    logits = torch.flip(network(x)[0].float(), dims)
+                total = logits if total is None else total + logits
+        assert total is not None  # there is at least one flip and one network
+        return total / (len(plan.flips) * len(networks))
+
+    classes = networks[0].arguments["classes"]
+    total = blend(array, plan, classes, mean_logits, accumulator or device, progress, cancelled)
+    _require_finite(total)
+    return total.cpu().numpy()
+
+
+def _require_finite(values: Tensor) -> None:
+    if not bool(torch.isfinite(values).all()):
         raise NonFiniteOutputError(
             "The network's output is not finite (NaN or infinity), so no segmentation was made: "
             "try --device cpu, or another model."
         )
-    return (total * 255).round_().to(torch.uint8).cpu().numpy()
 
 
 def blend(
@@ -135,7 +178,7 @@ def blend(
 
 
 def _tile_probability(
-    networks: list[UNet], tile: Tensor, flips: tuple[tuple[int, ...], ...], device: torch.device
+    networks: list[Network], tile: Tensor, flips: tuple[tuple[int, ...], ...], device: torch.device
 ) -> Tensor:
     """Return mean class probabilities (classes, z, y, x) of one tile (channels, z, y, x), float32 on `device`."""
     two_dimensional = networks[0].arguments["dims"] == 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -18,10 +18,11 @@ from ..grid import Grid, bounding_box, canonical_grid, grid_difference
 from ..labels import LIVER, NO_LABEL, TUMOR, value_of
 from ..model.bundle import Bundle
 from ..model.devices import Rung, choose_device, climb
-from ..model.network import UNet, to_device
+from ..model.families import Network, to_device
+from ..model.models import require_together
 from ..model.normalisation import Intensity, normalise
 from ..model.tile_plan import TilePlan, plan_tiles
-from ..model.tiles import Cancelled, Progress, predict_probabilities
+from ..model.tiles import Cancelled, Progress, predict_logits, predict_probabilities
 from ..scan.checks import check_image
 from ..scan.padding import replace_missing
 from .agreement import join
@@ -29,6 +30,7 @@ from .enhancement import doubt_enhancement
 from .lesions import Lesion, measure_lesions
 from .localise import Location, body_box, judge
 from .maps import attention, uncertainty
+from .nnunet_way import nnunet_input, nnunet_plan, nnunet_probabilities
 from .plausibility import judge_liver, outside_skulls
 from .postprocess import Postprocessing, liver_and_tumor, most_probable, with_further_classes
 from .preprocess import network_grid, resample
@@ -106,13 +108,13 @@ class Segmenter:
             raise UsageError(f"--quality is {quality!r}; it must be one of {', '.join(QUALITIES)}.")
         if threshold is not None and not 0 < threshold < 1:
             raise UsageError(f"--threshold is {threshold}; it must lie between 0 and 1.")
-        _check_together(self.bundles, localiser)
+        require_together(self.bundles, localiser)
         self.localiser = localiser if self.bundles[0].field_of_view == "liver_box" else None
         self.quality = QUALITIES[quality]
         self.threshold = float(np.mean([b.tumor_threshold for b in self.bundles])) if threshold is None else threshold
         self.postprocessing, self.maps = postprocessing or Postprocessing(), maps
         self.device, self.device_note = choose_device(device)
-        self._networks: dict[str, UNet] = {}
+        self._networks: dict[str, Network] = {}
 
     def segment(
         self,
@@ -288,15 +290,21 @@ class Segmenter:
         high: float,
     ) -> np.ndarray:
         """Return uint8 (classes - 1, z, y, x) on the native part."""
+        if bundle.conventions == "nnunet":
+            return self._nnunet_probabilities(bundle, channels, part, run, low, high)
         grid = network_grid(box, self.quality.spacing_mm(bundle.spacing_mm), bundle.resize)
+        steps = bundle.channel_intensities or (intensity,) * len(channels)
         with run.stage("resample"):
             array = np.stack(
-                [normalise(sitk.GetArrayFromImage(resample(channel, grid)), intensity) for channel in channels]
+                [
+                    normalise(sitk.GetArrayFromImage(resample(channel, grid)), one)
+                    for channel, one in zip(channels, steps, strict=True)
+                ]
             )
         plan = self._plan(bundle, array, self.quality.overlap, self.quality.flips)
         with run.stage("network"):
             probabilities = self._predict(bundle, array, plan, run, low, high, "Segmenting liver and tumour")
-        if self.maps and "attention" not in run.maps and bundle.network["attention"] != "none":
+        if self.maps and "attention" not in run.maps and bundle.network.get("attention", "none") != "none":
             with run.stage("attention"):
                 run.maps["attention"] = resample(
                     grid.image(self._attention(bundle, array, plan, run)), part, outside=0
@@ -304,16 +312,29 @@ class Segmenter:
         with run.stage("back to native"):
             return np.stack([sitk.GetArrayFromImage(resample(grid.image(p), part, outside=0)) for p in probabilities])
 
+    def _nnunet_probabilities(
+        self, bundle: Bundle, channels: list[sitk.Image], part: Grid, run: _Run, low: float, high: float
+    ) -> np.ndarray:
+        """Return uint8 (classes - 1, z, y, x) on the native part, found as nnU-Net finds it."""
+        with run.stage("resample"):
+            scan = nnunet_input(channels, bundle)
+        with run.stage("network"):
+            plan = nnunet_plan(bundle, self.quality)
+            logits = self._predict(bundle, scan.array, plan, run, low, high, "Segmenting", predict_logits)
+        with run.stage("back to native"):
+            return nnunet_probabilities(logits, scan, part)
+
     def _plan(self, bundle: Bundle, array: np.ndarray, overlap: float = 0.25, flips: int = 1) -> TilePlan:
         network = self._network(bundle, self.device)
         return plan_tiles(network, bundle.patch_size, array.shape[1:], overlap, flips)
 
     def _predict(
-        self, bundle: Bundle, array: np.ndarray, plan: TilePlan, run: _Run, low: float, high: float, words: str
-    ) -> np.ndarray:
+        self, bundle: Bundle, array: np.ndarray, plan: TilePlan, run: _Run, low: float, high: float, words: str,
+        predict: Callable[..., np.ndarray] = predict_probabilities,
+    ) -> np.ndarray:  # fmt: skip
         def work(rung: Rung) -> np.ndarray:
             network = self._network(bundle, rung.network)
-            return predict_probabilities(
+            return predict(
                 [network],
                 array,
                 plan,
@@ -333,7 +354,7 @@ class Segmenter:
 
         return climb(self.device, work, run.out_of_memory)[0]
 
-    def _network(self, bundle: Bundle, device: torch.device) -> UNet:
+    def _network(self, bundle: Bundle, device: torch.device) -> Network:
         key = f"{bundle.sha256 or id(bundle)} {device}"
         if key not in self._networks:
             self._networks[key] = to_device(bundle.build(), device)
@@ -356,19 +377,6 @@ class Segmenter:
                 "sha256": self.localiser.sha256,
             }
         return provenance
-
-
-def _check_together(bundles: list[Bundle], localiser: Bundle | None) -> None:
-    if not bundles:
-        raise ModelError("No model was given: name at least one model folder.")
-    told = {(bundle.labels, bundle.channels, bundle.field_of_view) for bundle in bundles}
-    if len(told) > 1:
-        names = ", ".join(bundle.id for bundle in bundles)
-        raise ModelError(
-            f"The models {names} cannot be averaged: they have different labels, channels or fields of view."
-        )
-    if localiser is not None and localiser.task != "localiser":
-        raise ModelError(f"Model {localiser.id!r} is a {localiser.task} model, not a localiser.")
 
 
 def _intensity_at(bundle: Bundle, liver_hu: float | None) -> Intensity:

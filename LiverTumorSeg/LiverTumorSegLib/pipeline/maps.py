@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from ..model.network import AttentionGate, SpatialAttention, UNet
+from ..model.families import Network
+from ..model.network import AttentionGate, SpatialAttention
 from ..model.tile_plan import TilePlan
 from ..model.tiles import Cancelled, autocast, blend
 
@@ -44,7 +45,7 @@ def _surprise(value: np.ndarray) -> np.ndarray:
 
 
 def attention(
-    network: UNet, array: np.ndarray, plan: TilePlan, device: torch.device, cancelled: Cancelled | None = None
+    network: Network, array: np.ndarray, plan: TilePlan, device: torch.device, cancelled: Cancelled | None = None
 ) -> np.ndarray:
     """Return the coefficients of the finest attention module.
 
