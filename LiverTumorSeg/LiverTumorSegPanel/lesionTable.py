@@ -8,6 +8,7 @@ import qt
 from slicer.i18n import tr as _
 
 from LiverTumorSegPanel.resultRecords import LesionRecord
+from LiverTumorSegPanel.reviewWords import placeText
 from LiverTumorSegPanel.textColors import textColor
 
 VERDICT_KEYS = {"accept": "A", "reject": "R", "unsure": "U"}
@@ -149,7 +150,7 @@ def cellTexts(lesion: LesionRecord) -> tuple[str, ...]:
 def _placeText(place: str, number: int | None) -> str:
     """Return a place in two short lines, the slice behind the height; the tooltip has it in full."""
     short = {"between the lobes": _("between"), "mid-height": _("middle")}
-    words = [short.get(word, word) for word in place.split(", ") if word] or ["–"]
+    words = [short.get(word) or placeText(word) for word in place.split(", ") if word] or ["–"]
     if number:
         words[-1] += f" {number}"
     return "\n".join(words)
@@ -161,7 +162,7 @@ def describe(lesion: LesionRecord) -> str:
     words = _("Lesion {number}: {place}, slice {slice} from the head; {volume} ml; {mean} ± {sd} HU")
     return words.format(
         number=lesion.number,
-        place=figures.get("place") or "–",
+        place=placeText(figures.get("place") or "–"),
         slice=figures.get("slice", "–"),
         volume=_number(figures.get("volume_ml"), 2),
         mean=_number(figures.get("mean_hu"), 0),

@@ -29,6 +29,7 @@ from LiverTumorSegPanel.resultRecords import (
 )
 from LiverTumorSegPanel.resultView import jumpTo, showResult
 from LiverTumorSegPanel.reviewSession import ReviewSession
+from LiverTumorSegPanel.reviewWords import totalsText
 from LiverTumorSegPanel.section import Section
 from LiverTumorSegPanel.sensitivitySlider import SensitivitySlider
 from LiverTumorSegPanel.textColors import textColor
@@ -254,8 +255,7 @@ def _hintText(session: ReviewSession | None, lesions: list[LesionRecord]) -> str
     if session is None:
         return _("The CT of this result is not in the scene any more: lesions can be looked at, but not judged.")
     keys = _("Up and down: jump to a lesion. A accept, R reject, U unsure; the same key again takes it back.")
-    words = session.totals.words()
-    return f"{words[0].upper()}{words[1:]}.\n{keys}"
+    return f"{totalsText(session.totals)}\n{keys}"
 
 
 def _volumesText(node) -> str:
