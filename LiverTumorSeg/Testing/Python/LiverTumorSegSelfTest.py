@@ -7,8 +7,8 @@ What only an eye can tell, after *Reload and Test* (the sample CT is then segmen
 * dragging *Sensitivity*: the lesions follow the mouse without a stutter;
 * *Correct* open: "1" takes up the brush; *Correct* closed: it does not, and the space bar does nothing;
 * erase a lesion: the hole is liver at once, the table follows; *Undo* brings it back, surfaces too;
-* *Find at a click*: the mouse places one point in a slice view, Escape or a right click gives it up; *Find in a box*: two
-  corners; the answer comes within seconds, and the markup is gone;
+* *Find at a click*: the mouse places one point in a slice view, Escape or a right click gives it up; *Find in a box*:
+  two corners; the answer comes within seconds, and the markup is gone;
 * *DICOM…* for a CT from Slicer's DICOM module: both files can be imported again and lie on the CT;
 * a ``.ltsmodel`` file dropped on Slicer: "Liver tumour model" is offered, and the panel has chosen it;
 * the panel at its narrowest: no column of the table is cut.
