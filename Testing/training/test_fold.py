@@ -79,6 +79,6 @@ def test_a_recipe_without_norm_starts_from_a_normalised_model_and_trains(pairs, 
     stored = {name: tensor.half().float() for name, tensor in network.state_dict().items()}
     assert all(torch.equal(tensor, stored[name]) for name, tensor in again.state_dict().items())
     run = tmp_path / "run"
-    Trainer(tiny("liver_tumor_one_pass"), pairs, run).train()
+    Trainer(tiny("shipped_liver_tumor"), pairs, run).train()
     export_model(run, tmp_path / "model")
     assert load_bundle(tmp_path / "model").network["detail"] == "subvoxel"

@@ -37,12 +37,12 @@ def test_all_of_the_same_network_is_loaded(model, tiny):
 
 def test_other_classes_and_channels(model, tiny):
     changes = {"synthetic__probability": 0, "synthetic__distractor_probability": 0, "task": "other"}
-    changes["preparation__field_of_view"] = "whole_scan"
+    changes |= {"preparation__field_of_view": "whole_scan", "preparation__liver_hu": None}
     config = tiny("fine_tune", data__labels=["a", "b", "c"], data__channels=["CT", "PET"], **changes)
     network, bundle = network_of(config).eval(), load_bundle(model)
     started = warm_start(network, bundle)
     assert started.left == ("head.bias", "head.weight")
-    assert started.adapted == ("detail.0.weight", "stem.0.weight")
+    assert started.adapted == ("stem.0.weight",)
     assert "head.weight" in str(started)
     # The same image in both channels gives the features that it gave alone.
     x = torch.rand(1, 1, 16, 16, 16)
