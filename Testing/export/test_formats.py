@@ -89,7 +89,7 @@ def test_monai_runs_the_bundle_from_file_to_file(make, tiny, tmp_path):
     (written,) = (tmp_path / "bundle" / "eval").rglob("*.nii.gz")
     theirs = sitk.ReadImage(str(written))
     assert theirs.GetSize() == image.GetSize()
-    ours = Segmenter(model, device="cpu", quality="quick").segment(image, force=True).labelmap
+    ours = Segmenter(model, device="cpu").segment(image, force=True).labelmap
     # One tile, no resampling: what is left are probabilities that are nearly equal.
     differing = np.mean(sitk.GetArrayFromImage(ours) != sitk.GetArrayFromImage(theirs))
     assert differing < 0.01

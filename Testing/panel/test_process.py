@@ -133,10 +133,10 @@ def test_cancel_is_over_only_when_the_interpreter_is(phantomPanel, application, 
     ],
 )
 def test_an_end_without_a_reason_is_put_into_words(application, code, log, words):
-    from LiverTumorSegPanel.segmentationRun import _unexpectedEnd
+    from LiverTumorSegPanel.segmentationRun import unexpectedEnd
 
     lines = ["command", *(f"{1.0:7.1f} s  {line}" for line in log)]
-    assert re.search(words, _unexpectedEnd(code, lines))
+    assert re.search(words, unexpectedEnd(code, lines))
 
 
 def test_every_line_is_read_and_only_json_objects_are_events(start):

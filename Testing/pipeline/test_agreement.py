@@ -19,7 +19,9 @@ def ball(grid, centre_mm, radius_mm):
 
 
 def location(organ, probability=250, cut=False):
-    return Location(GRID, np.ones(organ.shape, np.uint8), 1000.0, organ.astype(np.uint8) * np.uint8(probability), cut)
+    return Location(
+        GRID, np.ones(organ.shape, np.uint8), 1000.0, organ.astype(np.uint8) * np.uint8(probability), cut, 100.0
+    )
 
 
 RIGHT, LEFT = ((75, 90, 75), 55), ((150, 90, 75), 32)

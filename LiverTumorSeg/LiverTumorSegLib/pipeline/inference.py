@@ -330,11 +330,11 @@ class Segmenter:
 
     def _predict(
         self, bundle: Bundle, array: np.ndarray, plan: TilePlan, run: _Run, low: float, high: float, words: str,
-        predict: Callable[..., np.ndarray] = predict_probabilities,
+        predict: Callable[..., np.ndarray] | None = None,
     ) -> np.ndarray:  # fmt: skip
         def work(rung: Rung) -> np.ndarray:
             network = self._network(bundle, rung.network)
-            return predict(
+            return (predict or predict_probabilities)(
                 [network],
                 array,
                 plan,
