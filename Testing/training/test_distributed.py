@@ -36,8 +36,11 @@ def test_two_processes_equal_one(name, layout, make, presets, tmp_path):
     one = train(presets, data, tmp_path / "one", name, 1)
     two = train(presets, data, tmp_path / "two", name, 2)
     assert len(one) == len(two) == STEPS
-    # Three samples over two processes: shares of unequal size count as they should.
-    assert max(abs(a - b) for a, b in zip(one, two, strict=True)) < 1e-4
+    # Three samples over two processes: shares of unequal size count as they should. Of the first step only rounding
+    # differs; AdamW, which divides by the size of the gradient, makes more of it with every further one.
+    differences = [abs(a - b) for a, b in zip(one, two, strict=True)]
+    assert differences[0] < 1e-5
+    assert max(differences) < 1e-3
 
 
 def test_what_cannot_be_shared_is_refused(tiny, monkeypatch):
