@@ -99,6 +99,7 @@ class SamplingConfig(Section):
     batch_size: int = Field(2, ge=1, description="samples of one step, over all processes")
     tumor_fraction: float = Field(0.4, ge=0, le=1, description="part of the samples centred in a tumour")
     liver_fraction: float = Field(0.35, ge=0, le=1, description="part centred in the liver; the rest lies anywhere")
+    hard_fraction: float = Field(0.0, ge=0, le=1, description="part centred where the model of init_from errs")
 
 
 class AugmentationConfig(Section):

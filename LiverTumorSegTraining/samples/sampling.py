@@ -45,18 +45,26 @@ class PatchSampler:
         The recipe.
     mixed : sequence of PreparedCase
         Cases of `data.mix`; together they are drawn in `data.mix_fraction` of the samples.
+    hard : sequence of ndarray
+        Places (n, 3), z, y, x, of each case, those of `mixed` last; `sampling.hard_fraction` of the samples is
+        centred there.
     """
 
-    def __init__(self, cases: Sequence[PreparedCase], config: Config, mixed: Sequence[PreparedCase] = ()) -> None:
+    def __init__(
+        self,
+        cases: Sequence[PreparedCase],
+        config: Config,
+        mixed: Sequence[PreparedCase] = (),
+        hard: Sequence[np.ndarray] = (),
+    ) -> None:
         self.cases, self.config = [*cases, *mixed], config
         share = config.data.mix_fraction if mixed else 0.0
         self.weights = _patient_weights(cases, config) * (1 - share)
         if mixed:
             self.weights = np.concatenate([self.weights, _patient_weights(mixed, config) * share])
-        with_tumor = np.array([bool(p.lesion_centres) for p in self.cases])
-        self.tumor_weights = self.weights * with_tumor
-        if with_tumor.any():
-            self.tumor_weights = self.tumor_weights / self.tumor_weights.sum()
+        self.hard = hard
+        self.tumor_weights = self._weights_of([bool(p.lesion_centres) for p in self.cases])
+        self.hard_weights = self._weights_of([len(places) > 0 for places in hard] or [False] * len(self.cases))
         size = config.sampling.patch_size
         deep, high, wide = size if len(size) == 3 else (1, *size)
         self.patch_size = (deep, high, wide)
@@ -144,10 +152,17 @@ class PatchSampler:
             prepared = self.cases[rng.choice(len(self.cases), p=self.tumor_weights)]
             lesion = prepared.lesion_centres[rng.integers(len(prepared.lesion_centres))]
             return prepared, lesion[rng.integers(len(lesion))], True
+        if kind > 1 - sampling.hard_fraction and self.hard_weights.any():
+            number = rng.choice(len(self.cases), p=self.hard_weights)
+            return self.cases[number], self.hard[number][rng.integers(len(self.hard[number]))], False
         prepared = self.cases[rng.choice(len(self.cases), p=self.weights)]
         if kind < sampling.tumor_fraction + sampling.liver_fraction and len(prepared.organ_centres):
             return prepared, prepared.organ_centres[rng.integers(len(prepared.organ_centres))], False
         return prepared, None, False
+
+    def _weights_of(self, chosen: Sequence[bool]) -> np.ndarray:
+        weights = self.weights * np.asarray(chosen)
+        return weights / weights.sum() if weights.any() else weights
 
     def _anywhere(self, prepared: PreparedCase, rng: np.random.Generator) -> np.ndarray:
         shape = np.asarray(prepared.label.shape)

@@ -35,8 +35,13 @@ def check_start(config: Config, run: Path, resume: bool) -> None:
             f"{run} already holds a run ({', '.join(held)}), which would be lost: go on with it by --resume, "
             "or name another --output."
         )
-    if config.init_from is None and (config.fine_tune or config.optimiser.freeze):
-        why = "fine-tunes a trained model" if config.fine_tune else "freezes parts of a trained network"
+    needs = {
+        "fine-tunes a trained model": config.fine_tune,
+        "freezes parts of a trained network": bool(config.optimiser.freeze),
+        "draws samples where a trained model errs (sampling.hard_fraction)": config.sampling.hard_fraction > 0,
+    }
+    why = next((reason for reason, needed in needs.items() if needed), None)
+    if config.init_from is None and why is not None:
         raise UsageError(f"The recipe {why}, but names none: give its model folder with --init_from.")
 
 

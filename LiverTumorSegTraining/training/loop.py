@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from LiverTumorSegTraining.data.description import in_agreement
 from LiverTumorSegTraining.recipe.config import Config
+from LiverTumorSegTraining.samples.mining import hard_places
 from LiverTumorSegTraining.samples.monai_augmentation import MonaiAugmentation
 from LiverTumorSegTraining.samples.prefetch import Prefetch
 from LiverTumorSegTraining.samples.sampling import Batch, PatchSampler
@@ -95,7 +96,7 @@ class Trainer:
             data = load_training_data(Path(root), config, self.run, self.processes, self.display)
         self.data = data
         config = self.config = in_agreement(config, Path(root))
-        self.sampler = PatchSampler(self.data.training, config, self.data.mixed)
+        self.sampler = PatchSampler(self.data.training, config, self.data.mixed, self._hard_places(parent))
         self.augment = MonaiAugmentation(config.augmentation, config.run.seed)
         self.network = self._new_network(parent, resume)
         self.average = WeightAverage(self.network, config.optimiser.ema)
@@ -293,6 +294,13 @@ class Trainer:
             # The stubs of torch know this argument for tensors only.
             placed.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         return placed
+
+    def _hard_places(self, parent: Bundle | None) -> list[np.ndarray]:
+        if parent is None or not self.config.sampling.hard_fraction:
+            return []
+        cases = [*self.data.training, *self.data.mixed]
+        with self.display.stage("looking for hard places", len(cases)) as advance:
+            return hard_places(parent, cases, self.config, self.device, advance)
 
     def _calibration_images(self) -> Tensor:
         patches = [self.sampler.patch(0, place)[0] for place in range(CALIBRATION_SAMPLES)]
