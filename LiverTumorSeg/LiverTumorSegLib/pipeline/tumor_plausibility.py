@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from ..findings import Finding
 from ..labels import LIVER, TUMOR
+from .postprocess import bounding_box
 
 LARGEST_TUMOR_SHARE = 0.5
 LARGE_LESION_ML = 20.0
@@ -48,6 +49,11 @@ def doubt_tumor(labels: np.ndarray, spacing_mm: Sequence[float]) -> list[Finding
 
 def _large_beside(labels: np.ndarray, millilitre: float) -> list[float]:
     """Return the volumes (ml) of large lesions whose neighbours are mostly no part of the organ."""
+    found = bounding_box(labels == TUMOR.value)
+    if found is None:
+        return []
+    # With a margin, for the neighbours.
+    labels = labels[tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in found)]
     components, count = ndimage.label(labels == TUMOR.value, np.ones((3, 3, 3)))
     sizes = np.bincount(components.ravel(), minlength=count + 1) * millilitre
     volumes = []

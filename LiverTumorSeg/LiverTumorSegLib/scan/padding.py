@@ -18,6 +18,11 @@ Mask = npt.NDArray[np.bool_]
 
 def is_missing(array: npt.NDArray[np.generic]) -> Mask:
     """Return which voxels hold no measurement: NaN, infinity or an end of the number range."""
+    if np.issubdtype(array.dtype, np.integer) and array.size:
+        # The two ends of nearly every scan say at once that there is nothing to look for.
+        low, high = int(array.min()), int(array.max())
+        if low > FILL_VALUES[0] and high < FILL_VALUES[1]:
+            return np.zeros(array.shape, bool)
     missing: Mask = (array == FILL_VALUES[0]) | (array == FILL_VALUES[1])
     if np.issubdtype(array.dtype, np.floating):
         missing |= ~np.isfinite(array)
