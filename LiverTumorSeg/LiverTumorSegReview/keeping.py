@@ -25,17 +25,17 @@ class Keeping:
         self._desk, self._files, self._training_folder = desk, files, training_folder
 
     def save(self) -> None:
-        """Write result, table and page, and a DICOM SEG when the scan came as DICOM."""
+        """Write result, table and page; when the scan came as DICOM, the accepted lesions as DICOM objects too."""
         session = self._desk.up_to_date()
         if session is None:
             return
-        from LiverTumorSegReview.storage import save, save_dicom_seg
+        from LiverTumorSegReview.storage import save, save_dicom
 
         with self._desk.said():
             paths = list(save(self._files, session).values())
             self._tell_saved(paths)
             if self._desk.dicom_files:
-                paths.append(save_dicom_seg(self._files, session, self._desk.dicom_files))
+                paths.extend(save_dicom(self._files, session, self._desk.dicom_files))
                 self._tell_saved(paths)
 
     def export(self) -> None:

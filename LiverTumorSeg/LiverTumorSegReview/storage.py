@@ -14,9 +14,10 @@ import numpy as np
 import SimpleITK as sitk
 from LiverTumorSegLib import __version__
 from LiverTumorSegLib.errors import InputError
+from LiverTumorSegLib.grid import Grid
 from LiverTumorSegLib.labels import LIVER_TUMOR
-from LiverTumorSegLib.output.dicomseg import write_dicom_seg
 from LiverTumorSegLib.output.segfile import onto_grid, read_segmentation, write_segmentation
+from LiverTumorSegLib.review.accepted import write_accepted_dicom
 from LiverTumorSegLib.review.figures import MEASURES
 from LiverTumorSegLib.review.page import write_session_page
 from LiverTumorSegLib.review.training_pair import TrainingPair, write_training_pair
@@ -80,18 +81,24 @@ def save(files: CaseFiles, session: ReaderSession) -> dict[str, Path]:
     return paths
 
 
-def save_dicom_seg(files: CaseFiles, session: ReaderSession, dicom_files: Sequence[str]) -> Path:
-    """Write every lesion that stands as a DICOM SEG that refers to the slices; return its path.
+def save_dicom(files: CaseFiles, session: ReaderSession, dicom_files: Sequence[str]) -> tuple[Path, Path]:
+    """Write the accepted lesions as DICOM SEG and structured report that refer to the slices; return their paths.
 
     Raises
     ------
     InputError
-        The slices lack what it must repeat of them.
+        No lesion is accepted, or the slices lack what the objects must repeat of them.
     """
-    path, model = files.of(f"{REVIEWED}.seg.dcm"), session.provenance.get("model") or {}
-    made_by = [str(model.get(key, "unknown")) for key in ("id", "version")]
-    write_dicom_seg(path, _image(session.labels, session.image), LIVER_TUMOR, dicom_files, *made_by, reviewed=True)
-    return path
+    return write_accepted_dicom(
+        files.folder,
+        f"{files.name}.{ACCEPTED}",
+        session.labels,
+        session.verdicts,
+        session.rows(),
+        Grid.of(session.image),
+        dicom_files,
+        session.provenance.get("model") or {},
+    )
 
 
 def export_for_training(folder: Path, session: ReaderSession, patient: str | None = None) -> TrainingPair:

@@ -1,7 +1,8 @@
 """A reader at the page: Playwright drives a real Chromium; what was seen is printed as JSON.
 
-Run by the interpreter of the page's own environment: reader.py CHROMIUM FOLDER SCREENSHOTS, with the case of
-``test_browser.py`` in FOLDER. The shape of that phantom is known here: it says where on the screen a voxel is.
+Run by the interpreter of the page's own environment: reader.py CHROMIUM FOLDER SCREENSHOTS SCAN, with the case of
+``test_browser.py`` in FOLDER; SCAN is segmented. The shape of that
+phantom is known here: it says where on the screen a voxel is.
 """
 
 from __future__ import annotations
@@ -259,18 +260,18 @@ def scan_alone(browser: Browser, server: PageServer, _folder: Path, pictures: Pa
     page.click("#segment")
     page.wait_for_selector("#save")
     page.wait_for_selector("#opening", state="detached")
-    seen["volumes"] = reader.text("#volumes")
+    seen["volumes"], seen["totals"] = reader.text("#volumes"), reader.text("#totals")
     reader.picture(pictures / "segmented.png")
     page.close()
     return seen
 
 
 def main() -> None:
-    chromium, folder, pictures = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+    chromium, (folder, pictures, scan) = sys.argv[1], map(Path, sys.argv[2:5])
     sessions = {
         "first": (first_session, [str(folder), "--autosave", "1"]),
         "second": (second_session, [str(folder), "--compare", str(folder.parent / "other")]),
-        "scan": (scan_alone, [str(folder.parent / "phantom.nii.gz"), "--output", str(folder.parent / "new")]),
+        "scan": (scan_alone, [str(scan), "--output", str(folder.parent / "new")]),
     }
     seen: dict[str, Any] = {}
     with sync_playwright() as playwright:

@@ -23,7 +23,7 @@ from LiverTumorSegReview.storage import (
     drop_autosave,
     open_session,
     save,
-    save_dicom_seg,
+    save_dicom,
     take_autosave,
 )
 
@@ -213,7 +213,7 @@ def test_changes_of_a_second_run_are_one_step():
     assert np.array_equal(session.labels, labels_of_three())
 
 
-def test_dicom_input_is_saved_as_dicom_seg_too(tmp_path, dicom_series):
+def test_of_dicom_input_the_accepted_lesions_are_saved_as_dicom_too(tmp_path, dicom_series):
     pydicom = pytest.importorskip("pydicom")
     pytest.importorskip("highdicom", reason="DICOM SEG is written with highdicom")
     labels = labels_of_three()
@@ -222,10 +222,13 @@ def test_dicom_input_is_saved_as_dicom_seg_too(tmp_path, dicom_series):
     session = ReaderSession(case.image, labels, None, {"model": {"id": "liver-tumor", "version": "0.3.0"}})
     session.judge(1, "reject")
     files = find_case(tmp_path / "dicom", output=tmp_path)
-    stored = pydicom.dcmread(save_dicom_seg(files, session, case.dicom_files))
-    assert stored.Modality == "SEG"
-    assert stored.ContentDescription == "Reviewed by a reader"
-    assert [segment.SegmentLabel for segment in stored.SegmentSequence] == ["liver", "tumor"]
+    with pytest.raises(InputError, match="accept lesions first"):
+        save_dicom(files, session, case.dicom_files)
+    assert not list(tmp_path.glob("*.dcm"))
+    session.judge(2, "accept")
+    stored, report = (pydicom.dcmread(path) for path in save_dicom(files, session, case.dicom_files))
+    assert (stored.Modality, report.Modality) == ("SEG", "SR")
+    assert [segment.SegmentLabel for segment in stored.SegmentSequence] == ["liver", "lesion 2"]
     assert {segment.SegmentAlgorithmType for segment in stored.SegmentSequence} == {"SEMIAUTOMATIC"}
     numbers = [
         f.SegmentIdentificationSequence[0].ReferencedSegmentNumber for f in stored.PerFrameFunctionalGroupsSequence
@@ -233,7 +236,7 @@ def test_dicom_input_is_saved_as_dicom_seg_too(tmp_path, dicom_series):
     counts = dict.fromkeys((1, 2), 0)
     for number, plane in zip(numbers, stored.pixel_array, strict=True):
         counts[number] += int(np.count_nonzero(plane))
-    assert counts == {1: (session.labels == 1).sum(), 2: 27 + 8}
+    assert counts == {1: (session.labels > 0).sum() - 27, 2: 27}
 
 
 def test_unsaved_work_is_found_again(case):
