@@ -21,6 +21,7 @@ from LiverTumorSegLib.model.bundle import DESCRIPTION as MODEL_DESCRIPTION
 from LiverTumorSegLib.model.bundle import Bundle, load_bundle, save_bundle
 from LiverTumorSegLib.model.modelfile import SUFFIX, pack_model
 
+from LiverTumorSegTraining.export.calibration import calibrated, fit_calibration, held_out_reliability
 from LiverTumorSegTraining.export.model_card import write_model_card
 from LiverTumorSegTraining.recipe.config import Config, load_config
 from LiverTumorSegTraining.training.cross_validation import FINISHED
@@ -45,6 +46,7 @@ def export_model(
     training: dict[str, Any] | None = None,
     tumor_threshold: float = 0.5,
     best: bool = False,
+    calibrate_on: Path | None = None,
 ) -> Bundle:
     """Write the averaged network of a run as a bundle with its loss curve and a MODEL_CARD.md.
 
@@ -63,6 +65,9 @@ def export_model(
         Probability from which a voxel is called tumour.
     best : bool
         Take the checkpoint with the best validation instead of the last.
+    calibrate_on : Path, optional
+        The run's data set: the probability of tumour is calibrated on its held-out patients, and `tumor_threshold`,
+        which is that of the network as it was trained, moves along.
 
     Returns
     -------
@@ -88,6 +93,9 @@ def export_model(
         training=provenance,
         tumor_threshold=tumor_threshold,
     )
+    if calibrate_on is not None:
+        reliability = list(held_out_reliability(bundle, config, calibrate_on, provenance["held_out_patients"]))
+        bundle = calibrated(bundle, fit_calibration(reliability))
     saved = save_bundle(bundle, output)
     if (run / LOSS_CURVE).exists():
         shutil.copyfile(run / LOSS_CURVE, Path(output) / LOSS_CURVE)
@@ -141,6 +149,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--best", action="store_true", help="the checkpoint with the best validation instead of the last"
     )
+    parser.add_argument(
+        "--calibrate", type=Path, metavar="DATA",
+        help="data set of the run: calibrate the tumour's probability on its held-out patients",
+    )  # fmt: skip
     parser.add_argument("--debug", action="store_true", help="show the trace of an error")
     return exit_code(_run, parser.parse_args(arguments))
 
@@ -163,6 +175,7 @@ def _run(options: argparse.Namespace) -> None:
             training=read_training(options.training),
             tumor_threshold=options.tumor_threshold,
             best=options.best,
+            calibrate_on=options.calibrate,
         )
         print(f"Model {bundle.id} {bundle.version} written to {output} (SHA-256 {bundle.sha256[:12]})")  # noqa: T201
     if len(runs) > 1:
@@ -197,6 +210,7 @@ def _model_folder(options: argparse.Namespace) -> Iterator[Path]:
         export_model(
             options.run, Path(folder), id=options.id, version=options.version,
             training=read_training(options.training), tumor_threshold=options.tumor_threshold, best=options.best,
+            calibrate_on=options.calibrate,
         )  # fmt: skip
         yield Path(folder)
 
