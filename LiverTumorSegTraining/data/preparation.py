@@ -20,6 +20,8 @@ from scipy import ndimage
 from LiverTumorSegTraining.data.case import Case
 from LiverTumorSegTraining.data.preparation_cache import Arrays, PreparationCache, content_hash
 from LiverTumorSegTraining.data.reading import as_classes, read_channels, read_label, strange_values
+from LiverTumorSegTraining.data.studies.structure_names import structure_map
+from LiverTumorSegTraining.data.studies.study import slice_distance_mm
 from LiverTumorSegTraining.recipe.config import Config
 
 CENTRES_PER_LESION = 200
@@ -155,6 +157,9 @@ def _key(case: Case, config: Config, files: tuple[str, ...]) -> str:
         "liver_only": case.liver_only,
         "files": list(files),
     }
+    if case.label is not None and (case.label.is_dir() or case.label.name.lower().endswith(".seg.nrrd")):
+        parts["names"] = config.data.labels
+        parts["structures"] = dict(structure_map(case.label).names) if case.label.is_dir() else {}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 
@@ -175,7 +180,9 @@ def _prepared(case: Case, arrays: Arrays, files: tuple[str, ...]) -> PreparedCas
 
 
 def _slice_mm(path: Path) -> float:
-    """Return the spacing of an image file along its axis nearest to the patient's z."""
+    """Return the spacing of an image file or study along its axis nearest to the patient's z."""
+    if path.is_dir():
+        return slice_distance_mm(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     reader.ReadImageInformation()

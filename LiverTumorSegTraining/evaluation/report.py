@@ -9,6 +9,8 @@ from typing import Any
 import SimpleITK as sitk
 from LiverTumorSegLib.wholefile import write_text
 
+from LiverTumorSegTraining.data.studies.study import read_image
+
 from .bootstrap import FEWEST_CASES, RESAMPLES, Estimate
 from .case_scores import CaseScores, LesionRecord
 from .charts import (
@@ -181,8 +183,11 @@ def _pictures(
 
 def _scene(paths: CasePaths, evaluation: Evaluation) -> Scene:
     loaded = load_case(paths, evaluation.scheme)
-    image = sitk.ReadImage(str(paths.image)) if paths.image is not None else None
-    return make_scene(loaded, image)
+    return make_scene(loaded, _image(paths.image) if paths.image is not None else None)
+
+
+def _image(path: Path) -> sitk.Image:
+    return read_image(path) if path.is_dir() else sitk.ReadImage(str(path))
 
 
 def _paired_charts(paired: list[PairedDifference], first: str, second: str) -> list[str]:

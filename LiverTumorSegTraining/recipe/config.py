@@ -23,7 +23,7 @@ class Section(BaseModel):
 class DataConfig(Section):
     """Which cases, which labels, which split."""
 
-    layout: Literal["auto", "pairs", "msd", "lits", "brats", "nnunet", "csv"] = Field(
+    layout: Literal["auto", "pairs", "msd", "lits", "brats", "nnunet", "dicom", "csv"] = Field(
         "auto", description="how the data set is laid out; auto looks at the folder"
     )
     channels: list[str] = Field(["CT"], min_length=1, description="input channels, in the order the network sees them")
