@@ -85,6 +85,11 @@ def write_study(
     else:
         case = read_case(folder / "ct")
         write_dicom_seg(
-            folder / "labels.dcm", label, label_table([names[v] for v in sorted(names)]), case.dicom_files, "reader", "1"
+            folder / "labels.dcm",
+            label,
+            label_table([names[v] for v in sorted(names)]),
+            case.dicom_files,
+            "reader",
+            "1",
         )
     return folder

@@ -189,6 +189,24 @@ def froc_chart(evaluation: Evaluation) -> str | None:
         return svg_uri(figure)
 
 
+def confidence_chart(evaluation: Evaluation) -> str | None:
+    """Return the FROC curve over the confidence of the lesions, or None without probabilities."""
+    detection = evaluation.confidence
+    if detection is None or not detection.lesions or not detection.points:
+        return None
+    with chart(8.6, 3.2) as (figure, axes):
+        rates = [0.0, *(point.false_positives_per_scan for point in detection.points)]
+        found = [0.0, *(point.sensitivity or 0.0 for point in detection.points)]
+        axes.step(rates, found, where="post", color=SERIES[0], linewidth=1.6)
+        axes.set_xlabel("False positives per scan")
+        axes.set_ylabel("Sensitivity")
+        axes.set_xlim(left=0)
+        axes.set_ylim(0, 1.04)
+        axes.set_title(f"{detection.lesions} lesions, {_scans(detection.cases)}")
+        axes.grid()
+        return svg_uri(figure)
+
+
 def reliability_chart(evaluation: Evaluation) -> str | None:
     """Return the reliability diagram beside Dice against threshold, or None without probabilities."""
     reliability = evaluation.reliability

@@ -11,7 +11,7 @@ from LiverTumorSegLib.command import exit_code
 from LiverTumorSegLib.errors import UsageError
 
 from .engine import Evaluation, evaluate
-from .metrics import WORST_AT_MISS
+from .metrics import OPTIONAL_METRICS, WORST_AT_MISS
 from .naming import described_references, named_cases, scheme_of
 from .outputs import write_lesions_csv, write_metrics_csv, write_metrics_json
 from .paired import PairedDifference, compare_models
@@ -55,6 +55,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--lesion-regions", nargs="+", metavar="NAME", help="regions whose components are lesions")
     parser.add_argument("--tolerance", type=float, default=2.0, metavar="MM", help="of the surface Dice (default 2)")
+    parser.add_argument(
+        "--also",
+        nargs="+",
+        choices=[metric.key for metric in OPTIONAL_METRICS],
+        default=[],
+        metavar="FIGURE",
+        help=f"further figures: {', '.join(metric.key for metric in OPTIONAL_METRICS)} (rim as wide as --tolerance)",
+    )
     parser.add_argument("--against", type=Path, help="folder of another model's predictions, for a paired comparison")
     parser.add_argument("--name", default="model", help="the model's name in the report")
     parser.add_argument("--against-name", default="other model", help="the other model's name")
@@ -112,7 +120,7 @@ def _evaluate(options: argparse.Namespace, predictions: Path, given: Scheme | No
     def progress(number: int, name: str) -> None:
         sys.stderr.write(f"{model}: case {number} of {len(cases)}, {name}\n")
 
-    return evaluate(cases, scheme, model, unused, options.tolerance, progress)
+    return evaluate(cases, scheme, model, unused, options.tolerance, progress, options.also)
 
 
 def _tell(evaluation: Evaluation, output: Path) -> None:
@@ -128,6 +136,12 @@ def _tell(evaluation: Evaluation, output: Path) -> None:
                 f"{name}: {found.found} of {found.recall.n} lesions found, {found.false_positives} of "
                 f"{found.precision.n} predicted lesions false (LiTS rule)"
             )
+    if evaluation.confidence is not None:
+        detection = evaluation.confidence
+        lines.append(
+            f"tumor: average precision {write_estimate(detection.average_precision)}, AUROC of {detection.patients} "
+            f"patients {write_estimate(detection.patient_auroc)}"
+        )
     lines.extend(f"missing prediction: {name}" for name in summary.missing)
     lines.extend(f"no reference for: {path.name}" for path in evaluation.unused)
     lines.append(f"report: {output / 'report.html'}")

@@ -16,6 +16,7 @@ from .case_scores import CaseScores, LesionRecord
 from .charts import (
     bland_altman,
     case_bars,
+    confidence_chart,
     detection_bars,
     froc_chart,
     paired_chart,
@@ -26,7 +27,7 @@ from .charts import (
 from .engine import Evaluation
 from .lesion_summary import RULES, SIZE_CLASSES
 from .loading import load_case
-from .metrics import BY_KEY, METRICS, SCORES, WORST_AT_MISS, write_number
+from .metrics import BY_KEY, WORST_AT_MISS, write_number
 from .paired import PairedDifference
 from .pairing import CasePaths
 from .pictures import Scene, lesion_strip, make_scene, worst_slice_picture
@@ -81,8 +82,8 @@ def write_report(
     page = environment.get_template("evaluation.html.j2").render(
         evaluation=evaluation,
         summary=evaluation.summary,
-        metrics=METRICS,
-        scores=SCORES,
+        metrics=evaluation.metrics,
+        scores=[metric for metric in evaluation.metrics if metric.better != "none"],
         by_key=BY_KEY,
         worst_at_miss=WORST_AT_MISS,
         rules=RULES,
@@ -95,6 +96,7 @@ def write_report(
         agreement={region.name: bland_altman(evaluation, region.name) for region in evaluation.scheme.regions},
         detection={name: detection_bars(evaluation, name) for name in lesion_regions},
         froc=froc_chart(evaluation),
+        confidence=confidence_chart(evaluation),
         reliability=reliability_chart(evaluation),
         pictures=pictures,
         missed=missed,

@@ -151,9 +151,9 @@ def test_labels_that_do_not_belong_to_the_ct_are_refused_in_words(make, tmp_path
     assert message.startswith("labels.dcm was drawn in other coordinates (frame of reference)")
     message = refused(make, tmp_path / "b", series_uid="1.2.3.4")
     assert "was drawn on the series 1.2.3.4, which the folder does not hold" in message
-    message = refused(make, tmp_path / "c", contour=lambda points: points + [0, 0, 1.4])
+    message = refused(make, tmp_path / "c", contour=lambda points: points + np.array([0, 0, 1.4]))
     assert "has a contour between the slices of the CT" in message
-    message = refused(make, tmp_path / "d", contour=lambda points: points + [0, 0, 90])
+    message = refused(make, tmp_path / "d", contour=lambda points: points + np.array([0, 0, 90]))
     assert "reaches beyond the CT" in message
 
 
@@ -193,7 +193,7 @@ def test_a_wrong_structures_file_and_a_damaged_object_are_sentences(make, tmp_pa
     study = write_study(tmp_path / "p1", *make["scan"](0), "rtstruct")
     (case,) = find_cases(tmp_path, DataConfig())
     (tmp_path / "structures.json").write_text('{"Liver": 1}')
-    with pytest.raises(InputError, match="structures.json cannot be used: it must be an object"):
+    with pytest.raises(InputError, match=r"structures\.json cannot be used: it must be an object"):
         read_label(case, DataConfig())
     (tmp_path / "structures.json").unlink()
     raw = (study / "labels.dcm").read_bytes()
@@ -215,6 +215,6 @@ def test_outlines_are_where_the_mask_is(make):
     image, label = make["scan"](0)
     points = np.concatenate(contours_of(sitk.GetArrayFromImage(label) > 0, grid_of(image)))
     index = grid_of(image).index(points)
-    inside = np.argwhere(sitk.GetArrayFromImage(label) > 0)[:, ::-1]
-    assert np.allclose(index.min(0) + [0.5, 0.5, 0], inside.min(0))
-    assert np.allclose(index.max(0) - [0.5, 0.5, 0], inside.max(0))
+    inside, half = np.argwhere(sitk.GetArrayFromImage(label) > 0)[:, ::-1], np.array([0.5, 0.5, 0])
+    assert np.allclose(index.min(0) + half, inside.min(0))
+    assert np.allclose(index.max(0) - half, inside.max(0))

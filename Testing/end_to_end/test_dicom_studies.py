@@ -36,9 +36,9 @@ def test_the_documented_way(make, presets, tmp_path, monkeypatch):
         assert python == "python3"
         name = Path(script).stem
         assert (ROOT / script).is_file()
-        words = [word.replace("STUDIES", "studies").replace("0.2", "0.34") for word in words]
-        words = [str(presets / "tiny" / Path(word).name) if word.startswith("Resources") else word for word in words]
-        assert MAINS[name]([*words, *SMALL.get(name, [])]) == 0, (name, words)
+        small = [word.replace("STUDIES", "studies").replace("0.2", "0.34") for word in words]
+        small = [str(presets / "tiny" / Path(word).name) if word.startswith("Resources") else word for word in small]
+        assert MAINS[name]([*small, *SMALL.get(name, [])]) == 0, (name, small)
     run = json.loads((tmp_path / "runs" / "mine" / "provenance.json").read_text())
     (held_out,) = [case["case"] for case in run["cases"] if case["part"] == "validation"]
     assert "id0" not in json.dumps(run)
