@@ -62,9 +62,9 @@ def write_rtstruct(
         for points in lines:
             contour = pydicom.Dataset()
             contour.ContourGeometricType = "CLOSED_PLANAR"
-            points = changes["contour"](points) if "contour" in changes else points
-            contour.NumberOfContourPoints = len(points)
-            contour.ContourData = [f"{value:.6f}" for value in points.ravel()]
+            drawn_at = changes["contour"](points) if "contour" in changes else points
+            contour.NumberOfContourPoints = len(drawn_at)
+            contour.ContourData = [f"{value:.6f}" for value in drawn_at.ravel()]
             drawn.ContourSequence.append(contour)
         content.StructureSetROISequence.append(roi)
         content.ROIContourSequence.append(drawn)
@@ -83,13 +83,6 @@ def write_study(
         structures = [(name, array >= value if value == 1 else array == value) for value, name in names.items()]
         write_rtstruct(folder / "labels.dcm", image, structures, folder / "ct")
     else:
-        case = read_case(folder / "ct")
-        write_dicom_seg(
-            folder / "labels.dcm",
-            label,
-            label_table([names[v] for v in sorted(names)]),
-            case.dicom_files,
-            "reader",
-            "1",
-        )
+        table = label_table([names[value] for value in sorted(names)])
+        write_dicom_seg(folder / "labels.dcm", label, table, read_case(folder / "ct").dicom_files, "reader", "1")
     return folder

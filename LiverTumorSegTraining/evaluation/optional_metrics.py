@@ -76,4 +76,5 @@ def centreline_dice(reference: Mask, prediction: Mask, ignored: Mask | None = No
 
 def _part_inside(skeleton: npt.NDArray[np.generic], mask: Mask) -> float:
     line = skeleton.astype(bool)
-    return float(np.count_nonzero(line & mask) / max(np.count_nonzero(line), 1))
+    length = int(np.count_nonzero(line))
+    return int(np.count_nonzero(line & mask)) / length if length else 0.0

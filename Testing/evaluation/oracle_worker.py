@@ -64,11 +64,8 @@ def detection_figures(maps):
         found, case_confidence, _, _ = evaluate_case(maps[f"map_{number}"], maps[f"reference_{number}"])
         results[number], confidence[number] = found, float(case_confidence)
     metrics = Metrics(lesion_results=results, case_pred=confidence)
-    counts = {
-        number: [sum(t and c > 0 for t, c, _ in found), sum(not t for t, _, _ in found)]
-        for number, found in results.items()
-    }
-    return {"ap": float(metrics.AP), "auroc": float(metrics.auroc), "counts": list(counts.values())}
+    counts = [[sum(t and c > 0 for t, c, _ in found), sum(not t for t, _, _ in found)] for found in results.values()]
+    return {"ap": float(metrics.AP), "auroc": float(metrics.auroc), "counts": counts}
 
 
 def main():
