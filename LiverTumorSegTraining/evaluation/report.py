@@ -25,11 +25,13 @@ from .charts import (
     score_boxes,
 )
 from .engine import Evaluation
+from .figure_files import file_writer
 from .lesion_summary import RULES, SIZE_CLASSES
 from .loading import load_case
 from .metrics import BY_KEY, WORST_AT_MISS, write_number
 from .paired import PairedDifference
 from .pairing import CasePaths
+from .palette import picture_uri
 from .pictures import Scene, lesion_strip, make_scene, worst_slice_picture
 
 PAIRED_CHARTS = ("dice", "nsd", "hd95_mm")
@@ -63,6 +65,7 @@ def write_report(
     other_model: str | None = None,
     pictured_cases: int = 10,
     pictured_lesions: int = 60,
+    figures: Path | None = None,
 ) -> None:
     """Write the page.
 
@@ -75,8 +78,10 @@ def write_report(
     pictured_cases, pictured_lesions : int
         How many of the worst cases and of the missed lesions (largest first) get a picture; the page says how many
         there are in all.
+    figures : Path, optional
+        Folder that also receives the slices of the worst cases as PNG and PDF.
     """
-    pictures, missed = _pictures(evaluation, pictured_cases, pictured_lesions)
+    pictures, missed = _pictures(evaluation, pictured_cases, pictured_lesions, figures)
     lesion_regions = [region.name for region in evaluation.scheme.regions if region.lesions]
     environment = report_environment()
     page = environment.get_template("evaluation.html.j2").render(
@@ -150,7 +155,7 @@ def worst_first(evaluation: Evaluation) -> list[CaseScores]:
 
 
 def _pictures(
-    evaluation: Evaluation, pictured_cases: int, pictured_lesions: int
+    evaluation: Evaluation, pictured_cases: int, pictured_lesions: int, figures: Path | None = None
 ) -> tuple[list[CasePicture], list[MissedLesion]]:
     """Draw the worst cases and the missed lesions, reading each case once."""
     name = headline_region(evaluation)
@@ -173,7 +178,8 @@ def _pictures(
             continue
         scene = _scene(paths, evaluation)
         if case.name in chosen:
-            picture, number = worst_slice_picture(scene, region, evaluation.scheme.ignore)
+            write = picture_uri if figures is None else file_writer(figures, f"slice_{case.name}", picture_uri)
+            picture, number = worst_slice_picture(scene, region, evaluation.scheme.ignore, write)
             drawn[case.name] = CasePicture(case, name, picture, number, scene.image is not None)
         for lesion in lesions:
             strips[case.name, lesion.number] = lesion_strip(scene, lesion, region)
