@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
-from LiverTumorSegLib.command import exit_code
+from LiverTumorSegLib.command import exit_code, parse_options
 from LiverTumorSegLib.errors import InputError, UsageError
 from LiverTumorSegLib.jsonfile import write_json
 from LiverTumorSegLib.labels import IGNORE
@@ -234,10 +234,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, help="recipe whose data section says what is right")
     parser.add_argument("--channels", help="such as '[FLAIR, T1CE]'")
     parser.add_argument("--labels", help="names of the label values 1, 2, ..., such as '[liver, tumor]'")
-    parser.add_argument("--label_map", help="values in the files that are trained as others, such as '{4: 3}'")
+    parser.add_argument("--label-map", help="values in the files that are trained as others, such as '{4: 3}'")
     parser.add_argument("--json", type=Path, help="also write the problems to this file")
     parser.add_argument("--debug", action="store_true", help="show the trace of an error")
-    return exit_code(_report, parser.parse_args(arguments))
+    return exit_code(_report, parse_options(parser, arguments))
 
 
 def _report(options: argparse.Namespace) -> int:
@@ -252,7 +252,7 @@ def _report(options: argparse.Namespace) -> int:
     try:
         data = DataConfig(**(data.model_dump() | given))
     except ValueError as error:
-        raise UsageError(f"--channels and --labels must be lists, --label_map a mapping: {given}") from error
+        raise UsageError(f"--channels and --labels must be lists, --label-map a mapping: {given}") from error
     cases = list_cases(options.dataset, data)
     console = Console()
     with console.status("reading") as status:

@@ -10,6 +10,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from .case_scores import CaseScores, score_case
+from .distances import unjudged_boundary
 from .froc import CaseFroc, Froc, case_froc, froc_curve, on_grid
 from .lesion_confidence import CaseDetections, LesionConfidence, case_detections, lesion_confidence
 from .loading import LoadedCase, load_case
@@ -19,6 +20,8 @@ from .regions import Scheme
 from .reliability import CaseReliability, Reliability, case_reliability, reliability_curve
 from .summary import Summary, summarise
 
+MOST_UNJUDGED = 0.1
+"""Part of a boundary beside unknown voxels above which the case says that its surface figures are of the rest."""
 PROBABILITY_REGION = "tumor"
 """The region whose probabilities the segmenter can keep."""
 
@@ -161,9 +164,24 @@ def _notes(loaded: LoadedCase, scheme: Scheme) -> tuple[str, ...]:
         if unknown:
             volume_ml = unknown * float(np.prod(loaded.spacing_mm)) / 1000.0
             notes.append(f"{volume_ml:.1f} ml of the reference is marked unknown and left out")
+            notes += _unjudged(loaded, scheme)
         if loaded.prediction is not None and any((part == scheme.ignore).any() for part in loaded.prediction):
             notes.append(f"the prediction holds the value {scheme.ignore}, counted as background")
     return tuple(notes)
+
+
+def _unjudged(loaded: LoadedCase, scheme: Scheme) -> list[str]:
+    """Return a note for each region whose surface figures leave out much of its boundary: rims of unknown voxels."""
+    ignored = loaded.reference == scheme.ignore
+    notes = []
+    for region in scheme.regions:
+        share = unjudged_boundary(region.mask(loaded.reference), ignored)
+        if share > MOST_UNJUDGED:
+            notes.append(
+                f"{share:.0%} of the boundary of {region.name} touches unknown voxels and is not judged: its surface "
+                "figures are of the rest, do not compare them with those of full labels"
+            )
+    return notes
 
 
 def _of_probabilities(

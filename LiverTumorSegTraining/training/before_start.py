@@ -37,7 +37,7 @@ def check_start(config: Config, run: Path, resume: bool) -> None:
         )
     if config.init_from is None and (config.fine_tune or config.optimiser.freeze):
         why = "fine-tunes a trained model" if config.fine_tune else "freezes parts of a trained network"
-        raise UsageError(f"The recipe {why}, but names none: give its model folder with --init_from.")
+        raise UsageError(f"The recipe {why}, but names none: give its model folder with --init-from.")
 
 
 def check_start_of_folds(config: Config, folders: list[Path], resume: bool) -> None:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from LiverTumorSegTraining.evaluation.case_scores import score_case
 from LiverTumorSegTraining.evaluation.optional_metrics import boundary_iou, centreline_dice
@@ -52,3 +53,27 @@ def test_they_are_computed_when_asked_for():
     also = score_case("a", labels, None, SPACING, LIVER_TUMOR, also=("boundary_iou", "cldice")).regions["tumor"].values
     assert (also["boundary_iou"], also["cldice"]) == (0.0, 0.0)
     assert also["dice"] == pytest.approx(plain["dice"] - 1.0)
+
+
+def test_a_rim_of_unknown_voxels_is_measured_and_told(tmp_path):
+    from LiverTumorSegTraining.evaluation.distances import unjudged_boundary
+    from LiverTumorSegTraining.evaluation.engine import evaluate
+    from LiverTumorSegTraining.evaluation.pairing import CasePaths
+
+    liver = box((4, 5, 5), (16, 25, 25))
+    rim = box((3, 4, 4), (17, 26, 26)) & ~liver
+    half = rim.copy()
+    half[:, :, :15] = False
+    assert unjudged_boundary(liver, rim) == 1.0
+    assert unjudged_boundary(liver, rim & False) == 0.0
+    assert unjudged_boundary(liver & False, rim) == 0.0
+    assert 0.4 < unjudged_boundary(liver, half) < 0.6
+    for name, unknown in (("half", half), ("speck", box((9, 15, 25), (10, 16, 26)))):
+        labels = liver.astype(np.uint8)
+        labels[unknown] = 255
+        sitk.WriteImage(sitk.GetImageFromArray(labels), str(tmp_path / f"{name}.nii.gz"))
+    paths = [CasePaths(name, tmp_path / f"{name}.nii.gz", tmp_path / f"{name}.nii.gz") for name in ("half", "speck")]
+    notes = [" ".join(case.notes) for case in evaluate(paths, LIVER_TUMOR).cases]
+    assert "of the boundary of liver touches unknown voxels and is not judged" in notes[0]
+    assert "marked unknown" in notes[1]
+    assert "boundary" not in notes[1]
