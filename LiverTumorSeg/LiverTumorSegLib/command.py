@@ -6,7 +6,7 @@ import argparse
 import io
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from .errors import CancelledError, LiverTumorSegError, OutOfMemoryError, UsageError
 
@@ -19,6 +19,23 @@ def speak_any_text() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.errors != "backslashreplace":
             stream.reconfigure(errors="backslashreplace")
+
+
+def renamed_option(parser: argparse.ArgumentParser, name: str) -> str | None:
+    """Return what an option that was written with underscores is called now; None when there is none such."""
+    known = {option for action in parser._actions for option in action.option_strings}
+    today = name.replace("_", "-")
+    return today if name.startswith("--") and name not in known and today in known else None
+
+
+def parse_options(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Return the options of a command line; one by an older name ends in a sentence with the name it has now."""
+    for word in sys.argv[1:] if arguments is None else arguments:
+        name = word.split("=")[0]
+        today = renamed_option(parser, name)
+        if today is not None:
+            parser.error(f"There is no option {name}: it is {today}.")
+    return parser.parse_args(arguments)
 
 
 def exit_code(run: Callable[[argparse.Namespace], int | None], options: argparse.Namespace) -> int:

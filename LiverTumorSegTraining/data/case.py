@@ -38,6 +38,11 @@ class Case:
     fold: int | None = None
 
 
+def files_of(path: Path) -> list[Path]:
+    """Return the files that a path of a case stands for: itself, or for the folder of a study all files below."""
+    return sorted(below for below in path.rglob("*") if below.is_file()) if path.is_dir() else [path]
+
+
 def without_suffix(path: Path) -> str:
     """Return the file name without a known image or label suffix."""
     for suffix in LABEL_SUFFIXES:

@@ -11,7 +11,7 @@ from types import ModuleType
 from LiverTumorSegLib.errors import InputError
 
 from LiverTumorSegTraining.data.case import Case
-from LiverTumorSegTraining.data.layouts import brats, lits, msd, nnunet, pairs, table
+from LiverTumorSegTraining.data.layouts import brats, lits, msd, nnunet, pairs, studies, table
 from LiverTumorSegTraining.data.patients import with_patients
 from LiverTumorSegTraining.data.splits import read_splits, split_by_file
 from LiverTumorSegTraining.recipe.config import DataConfig
@@ -23,6 +23,7 @@ LAYOUTS: dict[str, ModuleType] = {
     "lits": lits,
     "brats": brats,
     "pairs": pairs,
+    "dicom": studies,
 }
 """In the order in which `auto` tries them."""
 
@@ -47,7 +48,7 @@ def list_cases(root: Path, data: DataConfig) -> list[Case]:
     if not name:
         raise InputError(
             f"{root} has no layout that is understood: NAME.nii.gz + NAME_label.nii.gz, MSD (dataset.json), "
-            "LiTS (volume-N.nii), BraTS folders, nnU-Net raw, or a CSV of paths."
+            "LiTS (volume-N.nii), BraTS folders, nnU-Net raw, DICOM studies with RTSTRUCT or SEG, or a CSV of paths."
         )
     cases = LAYOUTS[name].find(root, data.channels)
     if not cases:

@@ -11,11 +11,13 @@ from LiverTumorSegLib.labelnames import canonical_name, plain_name
 from LiverTumorSegLib.labels import IGNORE, TUMOR, value_of
 from LiverTumorSegLib.scan.channels import SEQUENCES
 
-from LiverTumorSegTraining.data.layouts import brats, msd
+from LiverTumorSegTraining.data.layouts import brats, lits, msd, pairs, studies
+from LiverTumorSegTraining.data.studies.listing import labels_of_studies, refuse_unknown
 from LiverTumorSegTraining.recipe.config import Config, DataConfig
 
 BRATS_LABELS = {1: "necrotic core", 2: "edema", 3: "non-enhancing tumor", 4: "enhancing tumor"}
 """The numbering of BraTS up to 2022; value 3 exists up to 2016 and was merged into 1 later. From 2023 on 3 is 4."""
+STUDIES = "the structures of the DICOM studies"
 BACKGROUND = "background"
 _MR_WORDS = frozenset({"mr", "mri", *(word for words in SEQUENCES.values() for word in words)})
 
@@ -60,7 +62,13 @@ def describe(root: Path) -> Description | None:
         return _of_dataset_json(content, root / "dataset.json")
     if brats.matches(root):
         return Description("the BraTS numbering", BRATS_LABELS)
+    if _is_of_studies(root):
+        return Description(STUDIES, dict(enumerate(labels_of_studies(root), 1)))
     return None
+
+
+def _is_of_studies(root: Path) -> bool:
+    return not pairs.matches(root) and not lits.matches(root) and studies.matches(root)
 
 
 def _of_dataset_json(content: dict[str, Any], path: Path) -> Description:
@@ -111,6 +119,8 @@ def in_agreement(config: Config, root: Path) -> Config:
         return config
     data = config.data
     _check_channels(description, config)
+    if description.source == STUDIES and data.layout in ("auto", "dicom"):
+        refuse_unknown(root, data.labels)
     if description.source.endswith("dataset.json"):
         data = agreed_labels(data, description, config.task == "localiser")
     return config.model_copy(update={"data": data})

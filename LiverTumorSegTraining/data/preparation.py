@@ -20,6 +20,8 @@ from scipy import ndimage
 from LiverTumorSegTraining.data.case import Case
 from LiverTumorSegTraining.data.preparation_cache import Arrays, PreparationCache, content_hash
 from LiverTumorSegTraining.data.reading import as_classes, read_channels, read_label, strange_values
+from LiverTumorSegTraining.data.studies.structure_names import structure_map
+from LiverTumorSegTraining.data.studies.study import slice_distance_mm
 from LiverTumorSegTraining.recipe.config import Config
 
 CENTRES_PER_LESION = 200
@@ -90,12 +92,13 @@ class PreparedCase:
         ]
 
 
-def intensity_of(config: Config) -> Intensity:
-    """Return the intensity steps of a recipe as inference takes them."""
+def intensity_of(config: Config, channel: str | None = None) -> Intensity:
+    """Return the intensity steps of a recipe, or of one of its channels, as inference takes them."""
     preparation = config.preparation
+    own = preparation.channel_windows.get(channel) if channel is not None else None
     return Intensity(
-        window_hu=preparation.window_hu,
-        clip_percentiles=preparation.clip_percentiles,
+        window_hu=own or preparation.window_hu,
+        clip_percentiles=None if own else preparation.clip_percentiles,
         denoise=preparation.denoise,
         normalisation=preparation.normalisation,
         mean=preparation.mean,
@@ -144,17 +147,23 @@ def _hashes(case: Case) -> tuple[str, ...]:
 
 def _key(case: Case, config: Config, files: tuple[str, ...]) -> str:
     """Return a name that changes whenever the prepared arrays would."""
-    recipe = config.preparation.model_dump(mode="json", exclude={"cache", "mean", "sd", "normalisation"})
+    left_out = {"cache", "mean", "sd", "normalisation"}
+    # Recipes without windows of their own for channels keep the names that they had before there were any.
+    left_out |= set() if config.preparation.channel_windows else {"channel_windows"}
+    recipe = config.preparation.model_dump(mode="json", exclude=left_out)
     parts = {
         "version": VERSION,
         "recipe": recipe,
         "labels": len(config.data.labels),
         "label_map": sorted(config.data.label_map.items()),
-        "channels": len(config.data.channels),
+        "channels": config.data.channels if config.preparation.channel_windows else len(config.data.channels),
         "task": config.task,
         "liver_only": case.liver_only,
         "files": list(files),
     }
+    if case.label is not None and (case.label.is_dir() or case.label.name.lower().endswith(".seg.nrrd")):
+        parts["names"] = config.data.labels
+        parts["structures"] = dict(structure_map(case.label).names) if case.label.is_dir() else {}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 
@@ -175,7 +184,9 @@ def _prepared(case: Case, arrays: Arrays, files: tuple[str, ...]) -> PreparedCas
 
 
 def _slice_mm(path: Path) -> float:
-    """Return the spacing of an image file along its axis nearest to the patient's z."""
+    """Return the spacing of an image file or study along its axis nearest to the patient's z."""
+    if path.is_dir():
+        return slice_distance_mm(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     reader.ReadImageInformation()
@@ -201,9 +212,9 @@ def _arrays(case: Case, config: Config) -> Arrays:
     lesions = [voxels for voxels in lesions if len(voxels) >= 2]
     liver = (classes == LIVER.value) if config.task != "other" else (classes > 0) & (classes < ANY_FOREGROUND)
     organ = _some(np.argwhere(liver), rng, ORGAN_CENTRES)
-    intensity = intensity_of(config)
+    intensities = [intensity_of(config, channel) for channel in config.data.channels]
     if config.preparation.liver_hu is not None:
-        intensity = intensity.at(_organ_hu(case, values[0], classes))
+        intensities = [one.at(_organ_hu(case, values[0], classes)) for one in intensities]
     if case.liver_only:
         classes[(classes > 0) & (classes < ANY_FOREGROUND)] = ANY_FOREGROUND
     return Arrays(
@@ -211,7 +222,9 @@ def _arrays(case: Case, config: Config) -> Arrays:
         classes,
         {
             "spacing_mm": np.asarray(target.spacing_mm),
-            "statistics": np.array([dataclasses.astuple(_statistics(array, intensity)) for array in values]),
+            "statistics": np.array(
+                [dataclasses.astuple(_statistics(array, one)) for array, one in zip(values, intensities, strict=True)]
+            ),
             "lesion_sizes": np.array([len(voxels) for voxels in lesions], int),
             "lesion_voxels": np.concatenate(lesions) if lesions else np.zeros((0, 3), int),
             "organ_voxels": organ,

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from LiverTumorSegTraining.data.case import files_of
+
 
 @dataclass(frozen=True)
 class Arrays:
@@ -81,9 +83,10 @@ class PreparationCache:
 
 
 def content_hash(path: Path) -> str:
-    """Return the SHA-256 of a file."""
+    """Return the SHA-256 of a file; of a folder: of all files in it and below, in the order of their names."""
     digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
+    for file in files_of(path):
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
     return digest.hexdigest()

@@ -14,6 +14,7 @@ from LiverTumorSegLib.scan.channels import read_channels as read_scan
 from LiverTumorSegLib.scan.volumefile import read_volume
 
 from LiverTumorSegTraining.data.case import Case
+from LiverTumorSegTraining.data.studies.study import read_labels, series_of_labels
 from LiverTumorSegTraining.recipe.config import DataConfig
 
 
@@ -30,7 +31,8 @@ def read_channels(case: Case, channels: list[str]) -> list[sitk.Image]:
             f"Case {case.name} has {len(case.images)} channels, but data.channels names {', '.join(channels)}."
         )
     try:
-        images = [channel.image for channel in read_scan(CaseFiles(case.images), channels)]
+        series = series_of_labels(case.images[0]) if case.label is not None and case.label.is_dir() else None
+        images = [channel.image for channel in read_scan(CaseFiles(case.images), channels, series)]
     except InputError as error:
         raise InputError(f"Case {case.name}: {error}") from error
     for image, path in zip(images[1:], case.images[1:], strict=False):
@@ -40,7 +42,7 @@ def read_channels(case: Case, channels: list[str]) -> list[sitk.Image]:
 
 
 def read_label(case: Case, data: DataConfig, reference: sitk.Image | None = None) -> sitk.Image:
-    """Return the label image, values as stored in the file; a .seg.nrrd by the names of its segments.
+    """Return the label image, values as stored in the file; a .seg.nrrd or a DICOM study by the names in it.
 
     Slicer writes only the part of the grid that its segments fill: with `reference` (the image) it is put back onto
     the whole grid, if the voxels coincide.
@@ -52,6 +54,8 @@ def read_label(case: Case, data: DataConfig, reference: sitk.Image | None = None
     """
     if case.label is None:
         raise InputError(f"Case {case.name} has no annotation.")
+    if case.label.is_dir():
+        return _read_study(case.label, case.name, data, reference)
     if not case.label.name.lower().endswith(".seg.nrrd"):
         return _read_labelmap(case.label, case.name)
     from LiverTumorSegLib.output.segfile import onto_grid, read_segmentation
@@ -64,15 +68,30 @@ def read_label(case: Case, data: DataConfig, reference: sitk.Image | None = None
             f"Case {case.name}: the segments {', '.join(strangers)} of {case.label.name} are none of data.labels "
             f"{', '.join(data.labels)}: rename or delete them in Slicer."
         )
-    array = sitk.GetArrayFromImage(image)
-    values = np.zeros_like(array, np.uint8)
-    for name, value in names.items():
-        values[array == value] = wanted[name]
-    named = sitk.GetImageFromArray(values)
-    named.CopyInformation(image)
+    named = _with_values(image, {value: wanted[name] for name, value in names.items()})
     if reference is not None and place_in(reference, named) is not None:
         return onto_grid(named, reference)
     return named
+
+
+def _with_values(image: sitk.Image, values: dict[int, int]) -> sitk.Image:
+    """Return a labelmap with other values; what has none becomes background."""
+    array = sitk.GetArrayViewFromImage(image)
+    table = np.zeros(int(array.max(initial=0)) + 1, np.uint8)
+    for old, new in values.items():
+        if old < len(table):
+            table[old] = new
+    named = sitk.GetImageFromArray(table[array])
+    named.CopyInformation(image)
+    return named
+
+
+def _read_study(folder: Path, case_name: str, data: DataConfig, reference: sitk.Image | None) -> sitk.Image:
+    try:
+        image, names = read_labels(folder, data.labels, reference)
+    except InputError as error:
+        raise InputError(f"Case {case_name}: {error}") from error
+    return _with_values(image, {value: value_of(name, data.labels) or 0 for name, value in names.items()})
 
 
 def _read_labelmap(path: Path, case_name: str) -> sitk.Image:

@@ -13,23 +13,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
-from LiverTumorSegLib.command import exit_code
+from LiverTumorSegLib.command import exit_code, parse_options
 from LiverTumorSegLib.errors import InputError, UsageError
 from LiverTumorSegLib.jsonfile import write_json
 from LiverTumorSegLib.labels import IGNORE
 
-from LiverTumorSegTraining.data.case import Case
+from LiverTumorSegTraining.data.case import Case, files_of
 from LiverTumorSegTraining.data.dataset import list_cases
-from LiverTumorSegTraining.data.description import BRATS_LABELS, describe, in_agreement
+from LiverTumorSegTraining.data.description import BRATS_LABELS, STUDIES, describe, in_agreement
 from LiverTumorSegTraining.data.doubts import doubts_of
 from LiverTumorSegTraining.data.fingerprint import fingerprint
 from LiverTumorSegTraining.data.fingerprint import table as figures_of
 from LiverTumorSegTraining.data.patients import patients_in_words
+from LiverTumorSegTraining.data.studies.listing import doubtful_unions, structures_in_words
+from LiverTumorSegTraining.data.studies.structure_names import structure_map
 from LiverTumorSegTraining.data.verify_case import CaseFacts, case_facts
 from LiverTumorSegTraining.data.workers import on_all_cores
 from LiverTumorSegTraining.recipe.config import DataConfig, load_config
 
-VERSION = 3
+VERSION = 4
 MOST_IN_AIR = 0.2
 CODES = {
     "missing_image": "an image file does not exist",
@@ -173,9 +175,12 @@ def _remembered(case: Case, data: DataConfig, cache: Path | None) -> CaseFacts:
         return case_facts(case, data)
     stamps = []
     for path in (*case.images, case.label):
-        stat = path.stat() if path is not None and path.is_file() else None
-        stamps.append([str(path), stat.st_size, stat.st_mtime_ns] if stat else [str(path)])
-    key = hashlib.sha256(json.dumps([VERSION, case.name, stamps, data.labels]).encode()).hexdigest()[:32]
+        for file in files_of(path) if path is not None else ():
+            stat = file.stat() if file.is_file() else None
+            stamps.append([str(file), stat.st_size, stat.st_mtime_ns] if stat else [str(file)])
+    structures = dict(structure_map(case.label).names) if case.label is not None and case.label.is_dir() else None
+    known = [VERSION, case.name, stamps, data.labels, structures]
+    key = hashlib.sha256(json.dumps(known).encode()).hexdigest()[:32]
     path = cache / "verified" / f"{key}.json"
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -229,10 +234,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, help="recipe whose data section says what is right")
     parser.add_argument("--channels", help="such as '[FLAIR, T1CE]'")
     parser.add_argument("--labels", help="names of the label values 1, 2, ..., such as '[liver, tumor]'")
-    parser.add_argument("--label_map", help="values in the files that are trained as others, such as '{4: 3}'")
+    parser.add_argument("--label-map", help="values in the files that are trained as others, such as '{4: 3}'")
     parser.add_argument("--json", type=Path, help="also write the problems to this file")
     parser.add_argument("--debug", action="store_true", help="show the trace of an error")
-    return exit_code(_report, parser.parse_args(arguments))
+    return exit_code(_report, parse_options(parser, arguments))
 
 
 def _report(options: argparse.Namespace) -> int:
@@ -247,7 +252,7 @@ def _report(options: argparse.Namespace) -> int:
     try:
         data = DataConfig(**(data.model_dump() | given))
     except ValueError as error:
-        raise UsageError(f"--channels and --labels must be lists, --label_map a mapping: {given}") from error
+        raise UsageError(f"--channels and --labels must be lists, --label-map a mapping: {given}") from error
     cases = list_cases(options.dataset, data)
     console = Console()
     with console.status("reading") as status:
@@ -265,10 +270,12 @@ def _report(options: argparse.Namespace) -> int:
         console.print(f"{len(cases)} cases, no problem found.")
     # Whom to hold out is a recipe's choice: a data set alone is not asked.
     asked = data if config is not None else data.model_copy(update={"validation_fraction": 0.1})
-    doubts = doubts_of(cases, facts, asked)
+    doubts = [*doubts_of(cases, facts, asked), *doubtful_unions(cases, data.labels)]
     if not problems:
         for what, figures in figures_of(fingerprint(cases, data), data):
             console.print(f"{what:28} {figures}", highlight=False, markup=False)
+    for line in structures_in_words(cases, data.labels):
+        console.print(line, highlight=False, markup=False)
     console.print(patients_in_words(cases, data), highlight=False, markup=False)
     for doubt in doubts:
         console.print(f"Warning: {doubt}", highlight=False, markup=False)
@@ -283,7 +290,7 @@ def _report(options: argparse.Namespace) -> int:
 def expected_data(root: Path) -> DataConfig:
     """Return the data section that a data set asks for by its own description: channels and labels."""
     description = describe(root)
-    if description is None:
+    if description is None or description.source == STUDIES:
         return DataConfig()
     if description.names is BRATS_LABELS:
         names = ["necrotic core", "oedema", "enhancing"]

@@ -18,6 +18,7 @@ from LiverTumorSegLib.scan.volumefile import read_volume, read_volumes
 
 from LiverTumorSegTraining.data.case import Case
 from LiverTumorSegTraining.data.reading import read_label
+from LiverTumorSegTraining.data.studies.study import read_image
 from LiverTumorSegTraining.recipe.config import DataConfig
 
 SMALLEST_MM, LARGEST_MM = 0.2, 10.0
@@ -79,6 +80,8 @@ def case_facts(case: Case, data: DataConfig) -> CaseFacts:
 
 
 def _image(path: Path, name: str, problems: list[tuple[str, str]]) -> sitk.Image | None:
+    if path.is_dir():
+        return _study_image(path, problems)
     if not path.is_file():
         problems.append(("missing_image", f"the image {path.name} does not exist"))
         return None
@@ -100,6 +103,16 @@ def _image(path: Path, name: str, problems: list[tuple[str, str]]) -> sitk.Image
         problems.append(("not_finite", f"{path.name} holds {bad} voxels that are NaN or infinity"))
     image = volumes[0]
     problems += _voxel_problems(image, path.name)
+    return image
+
+
+def _study_image(folder: Path, problems: list[tuple[str, str]]) -> sitk.Image | None:
+    try:
+        image = read_image(folder)
+    except LiverTumorSegError as error:
+        problems.append(("unreadable_image", str(error).rstrip(".")))
+        return None
+    problems += _voxel_problems(image, folder.name)
     return image
 
 
@@ -138,15 +151,17 @@ def _hounsfield_problems(image: sitk.Image, name: str) -> list[tuple[str, str]]:
 def _label(
     case: Case, data: DataConfig, image: sitk.Image | None, problems: list[tuple[str, str]]
 ) -> sitk.Image | None:
-    if case.label is None or not case.label.is_file():
+    if case.label is None or not case.label.exists():
         problems.append(
             ("no_annotation", "there is no label file" if case.label is None else f"{case.label} does not exist")
         )
         return None
+    if case.label.is_dir() and image is None:
+        return None
     try:
         label = read_label(case, data, image)
     except LiverTumorSegError as error:
-        code = "label_values" if "segments" in str(error) else "unreadable_label"
+        code = "label_values" if any(word in str(error) for word in ("segments", "structures")) else "unreadable_label"
         problems.append((code, str(error).removeprefix(f"Case {case.name}: ").rstrip(".")))
         return None
     bad = nonfinite_voxels(label)

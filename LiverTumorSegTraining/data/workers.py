@@ -10,7 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import TypeVar
 
-from LiverTumorSegTraining.data.case import Case
+from LiverTumorSegTraining.data.case import Case, files_of
 
 Answer = TypeVar("Answer")
 MOST = 8
@@ -62,5 +62,5 @@ def _cores() -> int:
 
 
 def _bytes(case: Case) -> int:
-    paths: list[Path] = [*case.images, *([case.label] if case.label is not None else [])]
-    return sum(path.stat().st_size for path in paths if path.is_file())
+    paths: set[Path] = {*case.images, *([case.label] if case.label is not None else [])}
+    return sum(file.stat().st_size for path in paths for file in files_of(path) if file.is_file())

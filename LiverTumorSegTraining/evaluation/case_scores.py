@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from .boxes import bounding_box, grow
 from .distances import SurfaceScores, surface_scores
 from .lesion_matching import Match, find_components, match_lesions, uncancelled_volume_error
+from .optional_metrics import boundary_iou, centreline_dice
 from .overlap import Counts, joint_histogram, overlap_scores, region_counts
 from .regions import Region, Scheme
 
@@ -104,6 +106,7 @@ def score_case(
     axial_axis: int = 0,
     files: dict[str, str] | None = None,
     notes: tuple[str, ...] = (),
+    also: Collection[str] = (),
 ) -> CaseScores:
     """Score one case.
 
@@ -123,6 +126,8 @@ def score_case(
         Array axis across which the axial slices lie.
     files, notes
         Kept with the result.
+    also : collection of str
+        Keys of `metrics.OPTIONAL_METRICS` to compute too.
     """
     status: Literal["scored", "missing prediction"] = "missing prediction" if prediction is None else "scored"
     if prediction is None:
@@ -155,6 +160,7 @@ def score_case(
             tolerance_mm,
             axial_axis,
             offset,
+            also,
         )
         for region in scheme.regions
     }
@@ -171,6 +177,7 @@ def _score_region(
     tolerance_mm: float,
     axial_axis: int,
     offset: tuple[int, ...],
+    also: Collection[str] = (),
 ) -> RegionScores:
     voxel_ml = float(np.prod(spacing_mm)) / 1000.0
     values: dict[str, float | None] = {key: float(value) for key, value in overlap_scores(counts.as_array()).items()}
@@ -182,6 +189,10 @@ def _score_region(
     else:
         surface = surface_scores(*masks, spacing_mm, worst_mm, ignored, tolerance_mm)
     values |= {"assd_mm": surface.assd_mm, "hd95_mm": surface.hd95_mm, "nsd": surface.nsd}
+    if "boundary_iou" in also:
+        values["boundary_iou"] = boundary_iou(*masks, spacing_mm, tolerance_mm, ignored)
+    if "cldice" in also:
+        values["cldice"] = centreline_dice(*masks, ignored)
     difference = counts.prediction - counts.reference
     values |= {
         "absolute_volume_difference_ml": abs(difference) * voxel_ml,

@@ -1,4 +1,7 @@
-"""The charts of the evaluation report; every one says how many cases or lesions it shows."""
+"""The charts of the evaluation report; every one says how many cases or lesions it shows.
+
+Each is handed to `write` when it is drawn, and what that returns is given back: a data URI for the page by default.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,13 @@ from .engine import Evaluation
 from .lesion_summary import RULES, SIZE_CLASSES
 from .metrics import BY_KEY
 from .paired import PairedDifference
-from .palette import AGREEMENT, GRID, NEUTRAL, PREDICTION, REFERENCE, SERIES, chart, svg_uri
+from .palette import AGREEMENT, GRID, NEUTRAL, PREDICTION, REFERENCE, SERIES, Writer, chart, svg_uri
 
 BAR_METRICS = ("dice", "iou", "accuracy", "precision", "recall", "specificity", "nsd")
 _MOST_NAMED_CASES = 40
 
 
-def score_bars(evaluation: Evaluation) -> str:
+def score_bars(evaluation: Evaluation, write: Writer = svg_uri) -> str:
     """Return bars of the mean scores per region with their 95 % intervals, cases as dots."""
     regions = list(evaluation.summary.regions)
     with chart(10.6, 3.6) as (figure, axes):
@@ -41,10 +44,10 @@ def score_bars(evaluation: Evaluation) -> str:
         axes.set_ylabel("Mean over cases")
         axes.grid(axis="y")
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.14), ncols=len(regions), frameon=False)
-        return svg_uri(figure)
+        return write(figure)
 
 
-def case_bars(evaluation: Evaluation, region: str, key: str = "dice") -> str:
+def case_bars(evaluation: Evaluation, region: str, key: str = "dice", write: Writer = svg_uri) -> str:
     """Return one bar for each case, worst first."""
     rows = sorted(
         ((case.regions[region].values[key], case.name) for case in evaluation.cases),
@@ -63,10 +66,14 @@ def case_bars(evaluation: Evaluation, region: str, key: str = "dice") -> str:
         axes.set_xlabel(f"{BY_KEY[key].label}, {region}")
         axes.set_title(_count(len(rows), len(evaluation.cases), "cases, worst first"))
         axes.grid(axis="x")
-        return svg_uri(figure)
+        return write(figure)
 
 
-def score_boxes(evaluation: Evaluation, keys: tuple[str, ...] = ("dice", "nsd", "assd_mm", "hd95_mm")) -> str:
+def score_boxes(
+    evaluation: Evaluation,
+    keys: tuple[str, ...] = ("dice", "nsd", "assd_mm", "hd95_mm"),
+    write: Writer = svg_uri,
+) -> str:
     """Return box plots of the cases' scores, one panel for each metric, a box for each region."""
     regions = list(evaluation.summary.regions)
     with chart(10.6, 3.1, ncols=len(keys)) as (figure, panels):
@@ -90,10 +97,10 @@ def score_boxes(evaluation: Evaluation, keys: tuple[str, ...] = ("dice", "nsd", 
             axes.set_title(BY_KEY[key].title.replace(" (", "\n("), fontsize=9)
             axes.set_ylim(bottom=0, top=1.04 if not BY_KEY[key].unit else None)
             axes.grid(axis="y")
-        return svg_uri(figure)
+        return write(figure)
 
 
-def bland_altman(evaluation: Evaluation, region: str) -> str:
+def bland_altman(evaluation: Evaluation, region: str, write: Writer = svg_uri) -> str:
     """Return the Bland-Altman plot of a region's volumes."""
     agreement = evaluation.summary.regions[region].agreement
     values = [case.regions[region].values for case in evaluation.cases]
@@ -126,10 +133,10 @@ def bland_altman(evaluation: Evaluation, region: str) -> str:
         axes.set_ylabel("Prediction - reference (ml)")
         axes.set_title(f"{region}, n = {agreement.n}")
         axes.grid(color=GRID)
-        return svg_uri(figure)
+        return write(figure)
 
 
-def detection_bars(evaluation: Evaluation, region: str) -> str:
+def detection_bars(evaluation: Evaluation, region: str, write: Writer = svg_uri) -> str:
     """Return precision, recall and F1 by lesion size, one panel for each matching rule."""
     detection = evaluation.summary.regions[region].detection or {}
     with chart(10.6, 3.3, ncols=len(RULES), sharey=True) as (figure, panels):
@@ -154,10 +161,10 @@ def detection_bars(evaluation: Evaluation, region: str) -> str:
             axes.grid(axis="y")
         handles = panels[0].get_legend_handles_labels()[0]
         figure.legend(handles, ["precision", "recall", "F1"], frameon=False, ncols=3, loc="outside upper right")
-        return svg_uri(figure)
+        return write(figure)
 
 
-def froc_chart(evaluation: Evaluation) -> str | None:
+def froc_chart(evaluation: Evaluation, write: Writer = svg_uri) -> str | None:
     """Return the FROC curve, or None without probabilities."""
     froc = evaluation.froc
     if froc is None or froc.lesions == 0:
@@ -186,10 +193,28 @@ def froc_chart(evaluation: Evaluation) -> str | None:
         axes.set_title(f"{froc.lesions} lesions, {_scans(froc.cases)}")
         axes.grid()
         axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8)
-        return svg_uri(figure)
+        return write(figure)
 
 
-def reliability_chart(evaluation: Evaluation) -> str | None:
+def confidence_chart(evaluation: Evaluation, write: Writer = svg_uri) -> str | None:
+    """Return the FROC curve over the confidence of the lesions, or None without probabilities."""
+    detection = evaluation.confidence
+    if detection is None or not detection.lesions or not detection.points:
+        return None
+    with chart(8.6, 3.2) as (figure, axes):
+        rates = [0.0, *(point.false_positives_per_scan for point in detection.points)]
+        found = [0.0, *(point.sensitivity or 0.0 for point in detection.points)]
+        axes.step(rates, found, where="post", color=SERIES[0], linewidth=1.6)
+        axes.set_xlabel("False positives per scan")
+        axes.set_ylabel("Sensitivity")
+        axes.set_xlim(left=0)
+        axes.set_ylim(0, 1.04)
+        axes.set_title(f"{detection.lesions} lesions, {_scans(detection.cases)}")
+        axes.grid()
+        return write(figure)
+
+
+def reliability_chart(evaluation: Evaluation, write: Writer = svg_uri) -> str | None:
     """Return the reliability diagram beside Dice against threshold, or None without probabilities."""
     reliability = evaluation.reliability
     if reliability is None or not reliability.bins:
@@ -211,10 +236,10 @@ def reliability_chart(evaluation: Evaluation) -> str | None:
         right.set_ylim(0, 1.04)
         right.set_title(f"{_scans(reliability.tumor_cases)} with tumour")
         right.grid()
-        return svg_uri(figure)
+        return write(figure)
 
 
-def paired_chart(difference: PairedDifference, first: str, second: str) -> str:
+def paired_chart(difference: PairedDifference, first: str, second: str, write: Writer = svg_uri) -> str:
     """Return the per-case differences of two models, sorted."""
     metric = BY_KEY[difference.metric]
     rows = sorted(zip(difference.differences, difference.cases, strict=True), reverse=metric.better == "lower")
@@ -234,7 +259,7 @@ def paired_chart(difference: PairedDifference, first: str, second: str) -> str:
             f"{difference.better} better, {difference.worse} worse, {difference.equal} equal (n = {len(rows)})"
         )
         axes.grid(axis="x")
-        return svg_uri(figure)
+        return write(figure)
 
 
 def _short(name: str, longest: int = 34) -> str:

@@ -11,7 +11,8 @@ from LiverTumorSegLib.command import exit_code
 from LiverTumorSegLib.errors import UsageError
 
 from .engine import Evaluation, evaluate
-from .metrics import WORST_AT_MISS
+from .figure_files import write_figures
+from .metrics import OPTIONAL_METRICS, WORST_AT_MISS
 from .naming import described_references, named_cases, scheme_of
 from .outputs import write_lesions_csv, write_metrics_csv, write_metrics_json
 from .paired import PairedDifference, compare_models
@@ -19,6 +20,7 @@ from .pairing import pair_cases
 from .references import references_in, wanted_cases
 from .regions import PRESETS, Scheme, parse_regions, with_lesions
 from .report import write_estimate, write_report
+from .tables import write_case_list, write_tables
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,7 +32,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="evaluate.py",
         description="Score predicted labelmaps against reference labelmaps. Every reference counts: one without a "
-        "prediction is a total miss. Writes metrics.json, metrics.csv, lesions.csv and report.html.",
+        "prediction is a total miss. Writes metrics.json, metrics.csv, lesions.csv, cases.csv, table.csv, table.tex, "
+        "report.html.",
     )
     parser.add_argument(
         "--references", type=Path, required=True, help="folder of reference labelmaps, or a data set of any layout"
@@ -55,6 +58,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--lesion-regions", nargs="+", metavar="NAME", help="regions whose components are lesions")
     parser.add_argument("--tolerance", type=float, default=2.0, metavar="MM", help="of the surface Dice (default 2)")
+    parser.add_argument(
+        "--also",
+        nargs="+",
+        choices=[metric.key for metric in OPTIONAL_METRICS],
+        default=[],
+        metavar="FIGURE",
+        help=f"further figures: {', '.join(metric.key for metric in OPTIONAL_METRICS)} (rim as wide as --tolerance)",
+    )
+    parser.add_argument("--figures", action="store_true", help="also every figure as PNG and PDF, in OUTPUT/figures")
     parser.add_argument("--against", type=Path, help="folder of another model's predictions, for a paired comparison")
     parser.add_argument("--name", default="model", help="the model's name in the report")
     parser.add_argument("--against-name", default="other model", help="the other model's name")
@@ -74,14 +86,19 @@ def _run(options: argparse.Namespace) -> None:
         raise UsageError(f"--output {options.output} is a file; name a folder.")
     evaluation = _evaluate(options, options.predictions, given, options.name)
     scheme = evaluation.scheme
+    compared = [evaluation]
     paired: list[PairedDifference] | None = None
     if options.against is not None:
         other = _evaluate(options, options.against, scheme, options.against_name)
+        compared.append(other)
         paired = compare_models(list(evaluation.cases), list(other.cases), scheme)
     options.output.mkdir(parents=True, exist_ok=True)
     write_metrics_json(options.output / "metrics.json", evaluation, paired)
     write_metrics_csv(options.output / "metrics.csv", evaluation)
     write_lesions_csv(options.output / "lesions.csv", evaluation)
+    write_tables(options.output, compared)
+    write_case_list(options.output / "cases.csv", evaluation)
+    figures = options.output / "figures" if options.figures else None
     write_report(
         options.output / "report.html",
         evaluation,
@@ -89,7 +106,10 @@ def _run(options: argparse.Namespace) -> None:
         options.against_name if paired else None,
         options.pictured_cases,
         options.pictured_lesions,
+        figures,
     )
+    if figures is not None:
+        write_figures(figures, evaluation, paired, options.against_name)
     _tell(evaluation, options.output)
 
 
@@ -112,7 +132,7 @@ def _evaluate(options: argparse.Namespace, predictions: Path, given: Scheme | No
     def progress(number: int, name: str) -> None:
         sys.stderr.write(f"{model}: case {number} of {len(cases)}, {name}\n")
 
-    return evaluate(cases, scheme, model, unused, options.tolerance, progress)
+    return evaluate(cases, scheme, model, unused, options.tolerance, progress, options.also)
 
 
 def _tell(evaluation: Evaluation, output: Path) -> None:
@@ -128,6 +148,12 @@ def _tell(evaluation: Evaluation, output: Path) -> None:
                 f"{name}: {found.found} of {found.recall.n} lesions found, {found.false_positives} of "
                 f"{found.precision.n} predicted lesions false (LiTS rule)"
             )
+    if evaluation.confidence is not None:
+        detection = evaluation.confidence
+        lines.append(
+            f"tumor: average precision {write_estimate(detection.average_precision)}, AUROC of {detection.patients} "
+            f"patients {write_estimate(detection.patient_auroc)}"
+        )
     lines.extend(f"missing prediction: {name}" for name in summary.missing)
     lines.extend(f"no reference for: {path.name}" for path in evaluation.unused)
     lines.append(f"report: {output / 'report.html'}")

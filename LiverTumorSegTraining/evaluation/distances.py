@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from .boxes import bounding_box, grow
@@ -36,6 +37,23 @@ class SurfaceDistances:
     reference_areas: npt.NDArray[np.float64]
     prediction_areas: npt.NDArray[np.float64]
     method: Method = "surfel"
+
+
+def unjudged_boundary(mask: npt.NDArray[np.bool_], ignored: npt.NDArray[np.bool_]) -> float:
+    """Return the part of a mask's boundary voxels that touch voxels of unknown truth, by a face; 0 without boundary.
+
+    Parameters
+    ----------
+    mask, ignored : ndarray of bool, [z, y, x]
+    """
+    box = bounding_box(mask)
+    if box is None:
+        return 0.0
+    box = grow(box, 1, mask.shape)
+    mask, ignored = mask[box], ignored[box]
+    boundary = mask & ~ndimage.binary_erosion(mask, border_value=1)
+    total = int(np.count_nonzero(boundary))
+    return int(np.count_nonzero(boundary & ndimage.binary_dilation(ignored))) / total if total else 0.0
 
 
 def surface_scores(

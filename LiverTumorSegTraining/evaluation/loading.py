@@ -14,6 +14,8 @@ from LiverTumorSegLib.labels import IGNORE
 from LiverTumorSegLib.output.segfile import read_segmentation
 from LiverTumorSegLib.scan.checks import superior_axis
 
+from LiverTumorSegTraining.data.studies.study import read_labels
+
 from .pairing import CasePaths
 from .regions import Scheme, canonical_labels
 
@@ -56,7 +58,7 @@ def load_case(paths: CasePaths, scheme: Scheme) -> LoadedCase:
     InputError
         For unreadable files, unknown label values, or grids that differ; never resampled silently.
     """
-    truth, segments = read_segmentation(paths.reference)
+    truth, segments = read_labels(paths.reference) if paths.reference.is_dir() else read_segmentation(paths.reference)
     truth_names = segments or dict(paths.reference_names)
     about_truth = f"Case {paths.name}, reference {paths.reference.name}"
     grid = truth

@@ -55,7 +55,13 @@ METRICS: tuple[Metric, ...] = (
 )
 """The absolute difference of a case's two volumes is not a score either: a false lesion can cancel a missed one."""
 
-BY_KEY = {metric.key: metric for metric in METRICS}
+OPTIONAL_METRICS: tuple[Metric, ...] = (
+    Metric("boundary_iou", "Boundary IoU", "", "higher", "surface"),
+    Metric("cldice", "clDice", "", "higher", "overlap"),
+)
+"""Figures that are computed only when asked for."""
+
+BY_KEY = {metric.key: metric for metric in (*METRICS, *OPTIONAL_METRICS)}
 
 SCORES = tuple(metric for metric in METRICS if metric.better != "none")
 """Those that a missed lesion or a false positive can never improve (surface distances: see docs/evaluation.md)."""

@@ -10,7 +10,6 @@ from LiverTumorSegLib.jsonfile import write_json
 from LiverTumorSegLib.wholefile import whole_file
 
 from .engine import Evaluation
-from .metrics import METRICS
 from .paired import PairedDifference
 
 SCHEMA_VERSION = 1
@@ -23,11 +22,12 @@ def write_metrics_json(path: Path, evaluation: Evaluation, paired: list[PairedDi
         "model": evaluation.model,
         "tolerance_mm": evaluation.tolerance_mm,
         "regions": [dataclasses.asdict(region) for region in evaluation.scheme.regions],
-        "metrics": [dataclasses.asdict(metric) for metric in METRICS],
+        "metrics": [dataclasses.asdict(metric) for metric in evaluation.metrics],
         "missing_predictions": list(evaluation.summary.missing),
         "predictions_without_reference": [str(unused) for unused in evaluation.unused],
         "summary": dataclasses.asdict(evaluation.summary),
         "froc": dataclasses.asdict(evaluation.froc) if evaluation.froc else None,
+        "lesion_confidence": dataclasses.asdict(evaluation.confidence) if evaluation.confidence else None,
         "reliability": dataclasses.asdict(evaluation.reliability) if evaluation.reliability else None,
         "paired": [dataclasses.asdict(difference) for difference in paired] if paired else None,
         "cases": [dataclasses.asdict(case) for case in evaluation.cases],
@@ -37,7 +37,7 @@ def write_metrics_json(path: Path, evaluation: Evaluation, paired: list[PairedDi
 
 def write_metrics_csv(path: Path, evaluation: Evaluation) -> None:
     """Write one row for each case and region."""
-    keys = [metric.key for metric in METRICS]
+    keys = [metric.key for metric in evaluation.metrics]
     with whole_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["case", "status", "region", *keys, "distance_penalised", "notes"])

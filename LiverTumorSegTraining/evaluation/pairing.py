@@ -9,6 +9,8 @@ from pathlib import Path
 
 from LiverTumorSegLib.errors import InputError, UsageError
 
+from LiverTumorSegTraining.data.patients import patients_of
+
 SUFFIXES = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 PROBABILITY = ".tumor-probability"
 _LABEL_WORDS = r"(?:label|labels|labelmap|seg|segmentation|mask|gt|truth|reference|ref)"
@@ -31,6 +33,8 @@ class CasePaths:
         None: there is none, a total miss.
     image : Path or None
     probability : Path or None
+    patient : str
+        Whose scan it is.
     reference_names, prediction_names : mapping of str to int
         Name -> value, for files that carry no names themselves.
     """
@@ -40,18 +44,20 @@ class CasePaths:
     prediction: Path | None = None
     image: Path | None = None
     probability: Path | None = None
+    patient: str = ""
     reference_names: Mapping[str, int] = field(default_factory=dict)
     prediction_names: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class KnownReference:
-    """A reference whose case is known from its data set: name, label, first image, other names of the case."""
+    """A reference whose case is known from its data set: name, label, first image, other names, patient."""
 
     name: str
     label: Path
     image: Path
     aliases: frozenset[str]
+    patient: str = ""
 
 
 def case_name(path: Path) -> str:
@@ -125,7 +131,11 @@ def pair_cases(
     for path in filter(_is_probability, _files(predictions, None)):
         name = _strip_role(_stem(path).removesuffix(PROBABILITY))
         maps[alias.get(name, name)] = path
-    cases = [CasePaths(name, truth[name], found.get(name), scans.get(name), maps.get(name)) for name in sorted(truth)]
+    patients = dict(zip(truth, patients_of(list(truth)), strict=True)) | {one.name: one.patient for one in known}
+    cases = [
+        CasePaths(name, truth[name], found.get(name), scans.get(name), maps.get(name), patients[name])
+        for name in sorted(truth)
+    ]
     return cases, [found[name] for name in sorted(set(found) - set(truth))]
 
 

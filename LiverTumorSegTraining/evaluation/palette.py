@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -21,6 +21,10 @@ SERIES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#5B
 REFERENCE_ON_SCAN = (0.34, 0.71, 0.91)
 PREDICTION_ON_SCAN = (0.95, 0.55, 0.10)
 AGREEMENT_ON_SCAN = (0.20, 0.80, 0.60)
+
+
+Writer = Callable[[Any], str]
+"""What is done with a drawn figure; returns where it is: a data URI, or a path."""
 
 
 @contextmanager
@@ -73,7 +77,7 @@ def svg_uri(figure: Any) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def picture_uri(figure: Any, dpi: int = 110) -> str:
+def picture_uri(figure: Any, dpi: int = 100) -> str:
     """Return the figure as a data URI of pixels, for scans; WebP, because PNG makes reports several times larger."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="webp", dpi=dpi, pil_kwargs={"quality": 88})

@@ -14,7 +14,7 @@ import SimpleITK as sitk
 
 from .case_scores import LesionRecord
 from .loading import LoadedCase
-from .palette import AGREEMENT_ON_SCAN, PREDICTION_ON_SCAN, REFERENCE_ON_SCAN, chart, picture_uri
+from .palette import AGREEMENT_ON_SCAN, PREDICTION_ON_SCAN, REFERENCE_ON_SCAN, Writer, chart, picture_uri
 from .regions import Region
 
 _LIVER_WINDOW = (-100.0, 200.0)
@@ -85,7 +85,9 @@ def make_scene(loaded: LoadedCase, image: sitk.Image | None) -> Scene:
     )
 
 
-def worst_slice_picture(scene: Scene, region: Region, ignore: int | None) -> tuple[str, int]:
+def worst_slice_picture(
+    scene: Scene, region: Region, ignore: int | None, write: Writer = picture_uri
+) -> tuple[str, int]:
     """Return a row of four views of the slice with the largest error, and that slice's number (from 1).
 
     The views: scan, reference, prediction, and both with errors filled.
@@ -117,7 +119,7 @@ def worst_slice_picture(scene: Scene, region: Region, ignore: int | None) -> tup
             _outline(axes, theirs, PREDICTION_ON_SCAN)
         if ignore is not None:
             _outline(panels[3], scene.reference[z, rows, columns] == ignore, _UNKNOWN_ON_SCAN)
-        return picture_uri(figure, dpi=100), z + 1
+        return write(figure), z + 1
 
 
 def lesion_strip(scene: Scene, lesion: LesionRecord, region: Region, slices: int = 5) -> str:
@@ -151,7 +153,7 @@ def lesion_strip(scene: Scene, lesion: LesionRecord, region: Region, slices: int
             _contour(axes, region.mask(scene.reference[z, rows, columns]), REFERENCE_ON_SCAN, left)
         axes.set_xlim(-0.5, strip.shape[1] - 0.5)
         axes.set_ylim(height - 0.5, -0.5)
-        return picture_uri(figure, dpi=95)
+        return picture_uri(figure)
 
 
 def _best_axes(weights: npt.NDArray[np.float64]) -> list[int]:

@@ -12,10 +12,10 @@ from LiverTumorSegLib.scan.channels import name_of_case
 from LiverTumorSegTraining.data.case import Case
 from LiverTumorSegTraining.data.dataset import list_cases
 from LiverTumorSegTraining.data.description import Description
-from LiverTumorSegTraining.data.layouts import brats, lits, msd, nnunet, table
+from LiverTumorSegTraining.data.layouts import brats, lits, msd, nnunet, studies, table
 from LiverTumorSegTraining.recipe.config import DataConfig
 
-from .pairing import KnownReference, case_name
+from .pairing import SUFFIXES, KnownReference, case_name
 
 _NOT_CHANNELS = ("case", "patient", "label", "fold", "liver_only")
 
@@ -36,9 +36,9 @@ def references_in(root: Path, description: Description | None) -> list[KnownRefe
     layout, channels = found
     cases = list_cases(root, DataConfig(layout=layout, channels=channels))
     return [
-        KnownReference(case.name, case.label, case.images[0], _aliases(case, channels))
+        KnownReference(case.name, case.label, case.images[0], _aliases(case, channels), case.patient)
         for case in cases
-        if case.label is not None and case.label.is_file()
+        if case.label is not None and case.label.exists()
     ]
 
 
@@ -57,7 +57,13 @@ def _layout(root: Path, description: Description | None) -> tuple[str, list[str]
         "lits": lits.matches(root) and not any(root.glob("segmentation-*")),
     }
     layout = next((name for name, matches in found.items() if matches), None)
+    if layout is None and not _has_labelmaps(root) and studies.matches(root):
+        layout = "dicom"
     return None if layout is None else (layout, ["FLAIR"] if layout == "brats" else channels)
+
+
+def _has_labelmaps(root: Path) -> bool:
+    return any(path.name.lower().endswith(SUFFIXES) for path in root.iterdir())
 
 
 def _aliases(case: Case, channels: list[str]) -> frozenset[str]:

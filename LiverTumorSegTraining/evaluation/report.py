@@ -9,11 +9,14 @@ from typing import Any
 import SimpleITK as sitk
 from LiverTumorSegLib.wholefile import write_text
 
+from LiverTumorSegTraining.data.studies.study import read_image
+
 from .bootstrap import FEWEST_CASES, RESAMPLES, Estimate
 from .case_scores import CaseScores, LesionRecord
 from .charts import (
     bland_altman,
     case_bars,
+    confidence_chart,
     detection_bars,
     froc_chart,
     paired_chart,
@@ -22,11 +25,13 @@ from .charts import (
     score_boxes,
 )
 from .engine import Evaluation
+from .figure_files import file_writer
 from .lesion_summary import RULES, SIZE_CLASSES
 from .loading import load_case
-from .metrics import BY_KEY, METRICS, SCORES, WORST_AT_MISS, write_number
+from .metrics import BY_KEY, WORST_AT_MISS, write_number
 from .paired import PairedDifference
 from .pairing import CasePaths
+from .palette import picture_uri
 from .pictures import Scene, lesion_strip, make_scene, worst_slice_picture
 
 PAIRED_CHARTS = ("dice", "nsd", "hd95_mm")
@@ -60,6 +65,7 @@ def write_report(
     other_model: str | None = None,
     pictured_cases: int = 10,
     pictured_lesions: int = 60,
+    figures: Path | None = None,
 ) -> None:
     """Write the page.
 
@@ -72,15 +78,17 @@ def write_report(
     pictured_cases, pictured_lesions : int
         How many of the worst cases and of the missed lesions (largest first) get a picture; the page says how many
         there are in all.
+    figures : Path, optional
+        Folder that also receives the slices of the worst cases as PNG and PDF.
     """
-    pictures, missed = _pictures(evaluation, pictured_cases, pictured_lesions)
+    pictures, missed = _pictures(evaluation, pictured_cases, pictured_lesions, figures)
     lesion_regions = [region.name for region in evaluation.scheme.regions if region.lesions]
     environment = report_environment()
     page = environment.get_template("evaluation.html.j2").render(
         evaluation=evaluation,
         summary=evaluation.summary,
-        metrics=METRICS,
-        scores=SCORES,
+        metrics=evaluation.metrics,
+        scores=[metric for metric in evaluation.metrics if metric.better != "none"],
         by_key=BY_KEY,
         worst_at_miss=WORST_AT_MISS,
         rules=RULES,
@@ -93,6 +101,7 @@ def write_report(
         agreement={region.name: bland_altman(evaluation, region.name) for region in evaluation.scheme.regions},
         detection={name: detection_bars(evaluation, name) for name in lesion_regions},
         froc=froc_chart(evaluation),
+        confidence=confidence_chart(evaluation),
         reliability=reliability_chart(evaluation),
         pictures=pictures,
         missed=missed,
@@ -146,7 +155,7 @@ def worst_first(evaluation: Evaluation) -> list[CaseScores]:
 
 
 def _pictures(
-    evaluation: Evaluation, pictured_cases: int, pictured_lesions: int
+    evaluation: Evaluation, pictured_cases: int, pictured_lesions: int, figures: Path | None = None
 ) -> tuple[list[CasePicture], list[MissedLesion]]:
     """Draw the worst cases and the missed lesions, reading each case once."""
     name = headline_region(evaluation)
@@ -169,7 +178,8 @@ def _pictures(
             continue
         scene = _scene(paths, evaluation)
         if case.name in chosen:
-            picture, number = worst_slice_picture(scene, region, evaluation.scheme.ignore)
+            write = picture_uri if figures is None else file_writer(figures, f"slice_{case.name}", picture_uri)
+            picture, number = worst_slice_picture(scene, region, evaluation.scheme.ignore, write)
             drawn[case.name] = CasePicture(case, name, picture, number, scene.image is not None)
         for lesion in lesions:
             strips[case.name, lesion.number] = lesion_strip(scene, lesion, region)
@@ -181,8 +191,11 @@ def _pictures(
 
 def _scene(paths: CasePaths, evaluation: Evaluation) -> Scene:
     loaded = load_case(paths, evaluation.scheme)
-    image = sitk.ReadImage(str(paths.image)) if paths.image is not None else None
-    return make_scene(loaded, image)
+    return make_scene(loaded, _image(paths.image) if paths.image is not None else None)
+
+
+def _image(path: Path) -> sitk.Image:
+    return read_image(path) if path.is_dir() else sitk.ReadImage(str(path))
 
 
 def _paired_charts(paired: list[PairedDifference], first: str, second: str) -> list[str]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from .bootstrap import Estimate, mean_estimate, pooled_estimate
 from .case_scores import CaseScores
 from .lesion_summary import DetectionSummary, PanopticSummary, summarise_detection, summarise_panoptic
-from .metrics import METRICS, WORST_AT_MISS
+from .metrics import METRICS, OPTIONAL_METRICS, WORST_AT_MISS
 from .overlap import overlap_scores
 from .regions import Scheme
 
@@ -138,6 +138,8 @@ def tumor_burden(cases: list[CaseScores]) -> Burden:
 def _summarise_region(cases: list[CaseScores], name: str, lesions: bool) -> RegionSummary:
     scores = [case.regions[name] for case in cases]
     columns = {metric.key: [score.values[metric.key] for score in scores] for metric in METRICS}
+    chosen = [metric.key for metric in OPTIONAL_METRICS if all(metric.key in score.values for score in scores)]
+    columns |= {key: [score.values[key] for score in scores] for key in chosen}
     medians = {
         key: float(np.median([v for v in column if v is not None])) if any(v is not None for v in column) else None
         for key, column in columns.items()

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 import yaml
-from LiverTumorSegLib.command import exit_code
+from LiverTumorSegLib.command import exit_code, parse_options
 from LiverTumorSegLib.errors import InputError, UsageError
 from LiverTumorSegLib.model.bundle import DESCRIPTION as MODEL_DESCRIPTION
 from LiverTumorSegLib.model.bundle import Bundle, load_bundle, save_bundle
@@ -145,7 +145,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--training", type=Path, help="YAML or JSON file with provenance: data, licence, attribution, limits"
     )
-    parser.add_argument("--tumor_threshold", type=float, default=0.5, help="probability from which a voxel is tumour")
+    parser.add_argument("--tumor-threshold", type=float, default=0.5, help="probability from which a voxel is tumour")
     parser.add_argument(
         "--best", action="store_true", help="the checkpoint with the best validation instead of the last"
     )
@@ -154,7 +154,7 @@ def main(arguments: list[str] | None = None) -> int:
         help="data set of the run: calibrate the tumour's probability on its held-out patients",
     )  # fmt: skip
     parser.add_argument("--debug", action="store_true", help="show the trace of an error")
-    return exit_code(_run, parser.parse_args(arguments))
+    return exit_code(_run, parse_options(parser, arguments))
 
 
 def _run(options: argparse.Namespace) -> None:

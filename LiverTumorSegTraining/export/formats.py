@@ -72,6 +72,11 @@ def export_format(bundle: Bundle, folder: Path, format: str) -> float:
             f"Model {bundle.id!r} goes by the liver's density, which nothing in a MONAI bundle measures: use --format "
             "torchscript or onnx, and bring the liver's median to intensity.liver_hu before the network."
         )
+    if for_monai and bundle.channel_intensities:
+        raise UsageError(
+            f"Model {bundle.id!r} has a window of its own for single channels, which is written for no MONAI bundle: use "
+            "--format torchscript or onnx."
+        )
     module = Probabilities(bundle.build(), for_monai).eval()
     example, other = (_input(bundle, factor, for_monai) for factor in (1, 2))
     if format == "onnx":

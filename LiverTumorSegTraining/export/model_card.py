@@ -34,7 +34,11 @@ def model_card(bundle: Bundle, config: Config, with_curve: bool = False) -> str:
     parameters = sum(tensor.numel() for tensor in bundle.weights.values())
     grid = " x ".join(f"{value:g}" for value in bundle.spacing_mm) + " mm (x, y, z)"
     if bundle.resize:
-        grid = f"whole volume resized to {' x '.join(map(str, bundle.resize))} (z, y, x)"
+        sizes = [
+            str(size) if size else f"{mm:g} mm"
+            for size, mm in zip(bundle.resize, bundle.spacing_mm[::-1], strict=True)
+        ]
+        grid = f"field of view resized to {' x '.join(sizes)} (z, y, x)"
     network = bundle.network
     lines = [
         f"# {bundle.id} {bundle.version}", "",
@@ -138,12 +142,15 @@ def _intensity(bundle: Bundle) -> str:
     steps = []
     if intensity.liver_hu is not None:
         steps.append(f"the liver's median, as the localiser sees it, brought to {intensity.liver_hu:g} HU")
+    if intensity.denoise != "none":
+        steps.append(f"{intensity.denoise} filter")
     if intensity.window_hu:
         steps.append(f"window {intensity.window_hu[0]:g} to {intensity.window_hu[1]:g} HU")
     if intensity.clip_percentiles:
         steps.append(f"clipped to percentiles {intensity.clip_percentiles[0]:g} and {intensity.clip_percentiles[1]:g}")
-    if intensity.denoise != "none":
-        steps.append(f"{intensity.denoise} filter")
+    for channel, own in zip(bundle.channels, bundle.channel_intensities, strict=False):
+        if own.window_hu and bundle.conventions == "own":
+            steps.append(f"{channel} instead by its window {own.window_hu[0]:g} to {own.window_hu[1]:g}")
     steps.append({"unit": "scaled to [0, 1]", "zscore": "z-score"}[intensity.normalisation])
     return ", ".join(steps)
 

@@ -54,18 +54,21 @@ def _metadata(bundle: Bundle) -> dict[str, Any]:
 
 def _inference(bundle: Bundle) -> dict[str, Any]:
     keys = ["image"]
-    grid: dict[str, Any] = {
-        "_target_": "Spacingd", "keys": keys, "pixdim": list(bundle.spacing_mm), "mode": "bilinear",
-        "padding_mode": "border",
-    }  # fmt: skip
-    if bundle.resize is not None:
-        size = list(reversed(bundle.resize))
-        grid = {"_target_": "Resized", "keys": keys, "spatial_size": size, "mode": "trilinear"}
+    # An axis has a size or a spacing; -1 leaves it as it is.
+    size = [size or -1 for size in reversed(bundle.resize or (0, 0, 0))]
+    pixdim = [mm if length == -1 else -1 for mm, length in zip(bundle.spacing_mm, size, strict=True)]
+    grid: list[dict[str, Any]] = []
+    if max(pixdim) > 0:
+        grid.append({
+            "_target_": "Spacingd", "keys": keys, "pixdim": pixdim, "mode": "bilinear", "padding_mode": "border",
+        })  # fmt: skip
+    if max(size) > 0:
+        grid.append({"_target_": "Resized", "keys": keys, "spatial_size": size, "mode": "trilinear"})
     before = [
         {"_target_": "LoadImaged", "keys": keys, "image_only": True},
         {"_target_": "EnsureChannelFirstd", "keys": keys},
         {"_target_": "Orientationd", "keys": keys, "axcodes": "LPS"},
-        grid,
+        *grid,
         *_intensity(bundle, keys),
         {"_target_": "EnsureTyped", "keys": keys, "device": "@device"},
     ]

@@ -18,6 +18,8 @@ from .tracking import Track
 
 TARGETS_PER_ORGAN = 2
 SMALLEST_TARGET_MM = 10.0
+SMALLEST_NEW_MM = 5.0
+"""Longest diameter from which a lesion without a partner counts as new; specks come and go with noise."""
 PARTIAL = -0.30
 PROGRESSION = 0.20
 PROGRESSION_MM = 5.0
@@ -70,7 +72,7 @@ class Assessment:
     against_baseline, against_smallest : float or None
         Relative to the baseline's sum and to the smallest sum so far; None without targets.
     new_lesions : tuple of int
-        Track numbers.
+        Track numbers; only those of at least 5 mm.
     category : str
         "complete response", "partial response", "stable disease", "progressive disease", or "not evaluable".
     wording : str
@@ -190,8 +192,14 @@ def _doubling(points: list[TimePoint], volumes: tuple[float, ...]) -> float | No
 def _assess(
     points: list[TimePoint], tracks: list[Track], targets: tuple[int, ...], sums: list[float], scan: int
 ) -> Assessment:
-    new = tuple(track.number for track in tracks if track.seen(scan) and min(track.parts) == scan)
-    new_words = (
+    first_seen = [track for track in tracks if track.seen(scan) and min(track.parts) == scan]
+    widest = {
+        track.number: max(lesion.diameter_mm for lesion in _lesions(points[scan], track, scan)) for track in first_seen
+    }
+    new = tuple(number for number, diameter in widest.items() if diameter >= SMALLEST_NEW_MM)
+    specks = len(widest) - len(new)
+    speck_words = f" {specks} below {SMALLEST_NEW_MM:g} mm not counted as new." if specks else ""
+    new_words = speck_words + (
         f" {len(new)} lesion{'' if len(new) == 1 else 's'} without a partner in the earlier scans: if a reader "
         "confirms a new lesion, that alone would be progressive disease."
         if new

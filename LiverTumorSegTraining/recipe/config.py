@@ -23,7 +23,7 @@ class Section(BaseModel):
 class DataConfig(Section):
     """Which cases, which labels, which split."""
 
-    layout: Literal["auto", "pairs", "msd", "lits", "brats", "nnunet", "csv"] = Field(
+    layout: Literal["auto", "pairs", "msd", "lits", "brats", "nnunet", "dicom", "csv"] = Field(
         "auto", description="how the data set is laid out; auto looks at the folder"
     )
     channels: list[str] = Field(["CT"], min_length=1, description="input channels, in the order the network sees them")
@@ -58,7 +58,7 @@ class PreparationConfig(Section):
 
     spacing_mm: tuple[float, float, float] = Field((2.0, 2.0, 2.0), description="spacing along x, y, z")
     resize: tuple[int, int, int] | None = Field(
-        None, description="resize each volume to z, y, x instead of spacing_mm"
+        None, description="resize each field of view to z, y, x voxels; 0 leaves an axis to spacing_mm"
     )
     crop: Literal["none", "liver"] = Field("none", description="keep the whole scan, or the labelled organ's box only")
     field_of_view: Literal["auto", "whole_scan", "liver_box", "crop"] = Field(
@@ -69,6 +69,9 @@ class PreparationConfig(Section):
     crop_margin_mm: float = Field(15.0, ge=0, description="margin around the box of crop: liver")
     window_hu: tuple[float, float] | None = Field((-150.0, 250.0), description="clip to these HU; null for MR")
     clip_percentiles: tuple[float, float] | None = Field(None, description="clip to these percentiles, for MR")
+    channel_windows: dict[str, tuple[float, float]] = Field(
+        {}, description="window of a channel by its name, such as {CT: [-150, 250]}; the others as the keys above say"
+    )
     denoise: Literal["none", "median", "gaussian"] = Field("none", description="noise reduction before clipping")
     normalisation: Literal["unit", "zscore"] = Field("unit", description="to [0, 1], or mean 0 and deviation 1")
     mean: float | None = Field(None, description="fixed mean of zscore; of each scan when null")
@@ -82,10 +85,15 @@ class PreparationConfig(Section):
             pair = getattr(self, name)
             if pair is not None and pair[0] >= pair[1]:
                 raise ValueError(f"{name} is {list(pair)}: the first value must be below the second")
+        for channel, (low, high) in self.channel_windows.items():
+            if low >= high:
+                raise ValueError(f"channel_windows of {channel} is {[low, high]}: the first value must be the smaller")
         if min(self.spacing_mm) <= 0:
             raise ValueError(f"spacing_mm is {list(self.spacing_mm)}: each value must be above 0")
-        if self.resize is not None and min(self.resize) < 1:
-            raise ValueError(f"resize is {list(self.resize)}: each value must be at least 1")
+        if self.resize is not None and (min(self.resize) < 0 or not any(self.resize)):
+            raise ValueError(
+                f"resize is {list(self.resize)}: each value must be at least 1, or 0 for an axis of spacing_mm"
+            )
         return self
 
 
@@ -297,6 +305,15 @@ class Config(Section):
             (
                 sampling.kind == "volumes" and self.preparation.resize != sampling.patch_size,
                 "sampling.kind volumes needs preparation.resize equal to sampling.patch_size",
+            ),
+            (
+                not set(self.preparation.channel_windows) <= set(self.data.channels),
+                f"preparation.channel_windows names {', '.join(self.preparation.channel_windows)}, but data.channels "
+                f"is {', '.join(self.data.channels)}",
+            ),
+            (
+                bool(self.preparation.channel_windows) and self.preparation.window_hu is not None,
+                "preparation.channel_windows needs preparation.window_hu null: that is the window of all channels",
             ),
             (
                 sampling.tumor_fraction + sampling.liver_fraction > 1,

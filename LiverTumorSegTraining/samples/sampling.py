@@ -137,9 +137,11 @@ class PatchSampler:
             return prepared, (shape - 1) / 2, at_tumor
         centre = self._anywhere(prepared, rng) if wanted is None else self._jitter(wanted, rng)
         if kind in ("subvolumes", "slices"):
-            # The plane is taken whole where it fits; of the slices only their position along z is drawn.
+            # The plane is taken whole where it fits; of the slices only their position along z is drawn, and nothing
+            # where they are all taken.
             fits = (shape <= np.asarray(self.patch_size)) | (kind == "subvolumes")
-            centre[1:] = np.where(fits, (shape - 1) / 2, centre)[1:]
+            fits[0] = kind == "subvolumes" and shape[0] <= self.patch_size[0]
+            centre = np.where(fits, (shape - 1) / 2, centre)
         if kind == "slices":
             centre[0] = np.clip(np.round(centre[0] if wanted is None else wanted[0]), 0, shape[0] - 1)
         return prepared, centre, at_tumor

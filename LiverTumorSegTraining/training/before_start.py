@@ -42,7 +42,7 @@ def check_start(config: Config, run: Path, resume: bool) -> None:
     }
     why = next((reason for reason, needed in needs.items() if needed), None)
     if config.init_from is None and why is not None:
-        raise UsageError(f"The recipe {why}, but names none: give its model folder with --init_from.")
+        raise UsageError(f"The recipe {why}, but names none: give its model folder with --init-from.")
 
 
 def check_start_of_folds(config: Config, folders: list[Path], resume: bool) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from LiverTumorSegLib.command import exit_code
+from LiverTumorSegLib.command import exit_code, renamed_option
 from LiverTumorSegLib.errors import UsageError
 
 from LiverTumorSegTraining.recipe.config import Config, load_config
@@ -29,14 +29,14 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, required=True, help="data set: a folder or a CSV of paths")
     parser.add_argument("--output", type=Path, required=True, help="run folder; made when absent")
     parser.add_argument("--resume", action="store_true", help="go on from the run folder's checkpoint")
-    parser.add_argument("--max_minutes", type=float, help="stop then, with a usable model")
+    parser.add_argument("--max-minutes", type=float, help="stop then, with a usable model")
     parser.add_argument("--folds", type=int, help="cross-validation with that many folds, one after the other")
     parser.add_argument("--fold", type=int, metavar="K", help="train only fold K of --folds, the others elsewhere")
     parser.add_argument("--trials", type=int, help="hyper-parameter search with that many trials over search.space")
     parser.add_argument(
         "--study", help="Optuna storage URL shared by several machines; an SQLite file in the run folder"
     )
-    parser.add_argument("--synthetic_pictures", type=int, metavar="N",
+    parser.add_argument("--synthetic-pictures", type=int, metavar="N",
                         help="only write pictures of N synthetic tumours into the run folder")  # fmt: skip
     parser.add_argument("--debug", action="store_true", help="show the trace of an error")
     groups = {}
@@ -46,8 +46,13 @@ def build_parser() -> argparse.ArgumentParser:
             groups[section] = parser.add_argument_group(section)
         default = "needed" if field.is_required() else f"default {_yaml(field.get_default(call_default_factory=True))}"
         text = f"{field.description} ({allowed(field)}; {default})".replace("%", "%%")
-        groups[section].add_argument(f"--{key}", metavar="V", default=argparse.SUPPRESS, help=text)
+        groups[section].add_argument(option_of(key), dest=key, metavar="V", default=argparse.SUPPRESS, help=text)
     return parser
+
+
+def option_of(key: str) -> str:
+    """Return the option of a key: keys of a section as they stand in a recipe, others in the style of all options."""
+    return f"--{key}" if "." in key else f"--{key.replace('_', '-')}"
 
 
 def _yaml(value: Any) -> str:
@@ -69,6 +74,9 @@ def parse(arguments: list[str] | None) -> tuple[argparse.Namespace, dict[str, An
     wrong = [word for word in unknown if word.startswith("--")] or unknown
     if wrong:
         name = wrong[0].split("=")[0]
+        renamed = renamed_option(parser, name)
+        if renamed is not None:
+            raise UsageError(f"There is no option {name}: it is {renamed}.")
         names = [option for action in parser._actions for option in action.option_strings]
         near = difflib.get_close_matches(name, names, 1, 0.5)
         hint = f"; did you mean {near[0]}?" if near else "; --help lists all."
@@ -80,7 +88,9 @@ def parse(arguments: list[str] | None) -> tuple[argparse.Namespace, dict[str, An
             try:
                 overrides[key] = yaml.safe_load(text)
             except yaml.YAMLError as error:
-                raise UsageError(f"--{key} {text!r} is not a YAML value: {' '.join(str(error).split())}") from error
+                raise UsageError(
+                    f"{option_of(key)} {text!r} is not a YAML value: {' '.join(str(error).split())}"
+                ) from error
     return options, overrides
 
 

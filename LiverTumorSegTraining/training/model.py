@@ -30,6 +30,9 @@ def bundle_of(config: Config, weights: dict[str, Tensor]) -> Bundle:
         patch_size=config.sampling.patch_size,
         resize=config.preparation.resize,
         intensity=intensity_of(config),
+        channel_intensities=tuple(intensity_of(config, channel) for channel in config.data.channels)
+        if config.preparation.channel_windows
+        else (),
         weights={name: _as_stored(tensor.detach().cpu()) for name, tensor in weights.items()},
     )
 

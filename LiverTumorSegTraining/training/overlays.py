@@ -1,4 +1,4 @@
-"""Pictures of validation cases: the scan, the truth and the prediction side by side."""
+"""Pictures of validation cases: the scan, the truth, the prediction, and the outlines of both on the scan."""
 
 from __future__ import annotations
 
@@ -36,13 +36,20 @@ def draw_overlay(segmented: Segmented, labels: list[str], window_hu: tuple[float
     low, high = window_hu or tuple(float(v) for v in np.percentile(image, (1, 99)))
     grey = np.clip((image - low) / max(high - low, 1e-6), 0, 1)
     table = label_table(labels)
-    figure = Figure(figsize=(10.5, 4), layout="constrained")
-    panels = figure.subplots(1, 3)
-    shown = (None, segmented.reference[z], segmented.prediction[z])
-    for axes, title, classes in zip(panels, ("scan", "truth", "prediction"), shown, strict=True):
+    figure = Figure(figsize=(13.5, 4), layout="constrained")
+    panels = figure.subplots(1, 4)
+    shown = (None, segmented.reference[z], segmented.prediction[z], None)
+    titles = ("scan", "truth", "prediction", "truth (solid), prediction (dashed)")
+    for axes, title, classes in zip(panels, titles, shown, strict=True):
         axes.imshow(grey if classes is None else _painted(grey, classes, table), cmap="gray", vmin=0, vmax=1)
         axes.set_title(title)
         axes.set_axis_off()
+    for classes, style in ((segmented.reference[z], "solid"), (segmented.prediction[z], "dashed")):
+        for label in table:
+            if (classes == label.value).any():
+                panels[3].contour(
+                    classes == label.value, [0.5], colors=[label.color], linewidths=1.2, linestyles=style
+                )
     handles = [Patch(color=label.color, label=label.name) for label in table]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
     figure.suptitle(f"{segmented.name}, slice {z + 1} of {len(segmented.image)}")

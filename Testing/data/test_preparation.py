@@ -7,9 +7,10 @@ import time
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from LiverTumorSegLib.errors import InputError
+from LiverTumorSegLib.errors import InputError, UsageError
 from LiverTumorSegLib.grid import Grid, canonical_grid
 from LiverTumorSegLib.labels import LIVER, TUMOR
+from LiverTumorSegLib.model.bundle import load_bundle, save_bundle
 from LiverTumorSegLib.model.normalisation import normalise
 from LiverTumorSegLib.pipeline.preprocess import resample
 
@@ -17,6 +18,8 @@ from LiverTumorSegTraining.data.case import Case
 from LiverTumorSegTraining.data.dataset import find_cases
 from LiverTumorSegTraining.data.preparation import ANY_FOREGROUND, cache_of, intensity_of, prepare
 from LiverTumorSegTraining.data.preparation_cache import Arrays, PreparationCache
+from LiverTumorSegTraining.samples.sampling import PatchSampler
+from LiverTumorSegTraining.training.model import bundle_of, network_of
 
 
 def first_case(pairs, config):
@@ -152,3 +155,57 @@ def test_a_case_without_liver_has_no_density(pairs, tiny, tmp_path):
     config = tiny(preparation__liver_hu=100.0, preparation__field_of_view="liver_box")
     with pytest.raises(InputError, match=r"its label has no liver.*data\.exclude"):
         prepare(dataclasses.replace(case, label=tmp_path / "empty.nrrd"), config)
+
+
+@pytest.mark.parametrize("slice_mm", [1.0, 3.0, 12.0])
+def test_the_slices_of_preset_d_hold_the_whole_liver(slice_mm, make, tiny, tmp_path):
+    image, label = make["scan"](0)
+    for suffix, part in (("", image), ("_label", label)):
+        part.SetSpacing((4.0, 4.0, slice_mm))
+        sitk.WriteImage(part, str(tmp_path / f"a_1{suffix}.nii.gz"))
+    config = tiny("subvolume_64")
+    slices = config.sampling.patch_size[0]
+    prepared = prepare(first_case(tmp_path, config), config)
+    assert prepared.label.shape[0] == slices
+    assert prepared.spacing_mm[:2] == config.preparation.spacing_mm[:2]
+    drawn = np.flatnonzero((sitk.GetArrayFromImage(label) > 0).any(axis=(1, 2)))
+    extent = (drawn[-1] - drawn[0] + 1) * slice_mm
+    kept = np.isin(prepared.label, (LIVER.value, TUMOR.value)).any(axis=(1, 2)).sum() * prepared.spacing_mm[2]
+    assert kept == pytest.approx(extent, abs=2 * max(slice_mm, prepared.spacing_mm[2]))
+    # Every sample shows all of these slices, wherever its centre was drawn.
+    still = {"rotation_degrees": 0, "scale": (1, 1), "flip_axes": []}
+    config = config.model_copy(
+        update={
+            "augmentation": config.augmentation.model_copy(update=still),
+            "synthetic": config.synthetic.model_copy(update={"probability": 0, "distractor_probability": 0}),
+        }
+    )
+    sampler = PatchSampler([prepared], config)
+    organ = np.flatnonzero((prepared.label == LIVER.value).any(axis=(1, 2)))
+    for step in range(4):
+        shown = np.flatnonzero((sampler.patch(step, 0)[1] == LIVER.value).any(axis=(1, 2)))
+        assert np.array_equal(shown, organ)
+
+
+def test_each_channel_of_ct_and_mr_has_its_own_window(make, tiny, tmp_path):
+    image, label = make["scan"](0)
+    mr = sitk.Cast(sitk.RescaleIntensity(image, 0, 900), sitk.sitkFloat32)
+    for name, part in (("CT", image), ("MR", mr), ("label", label)):
+        sitk.WriteImage(part, str(tmp_path / f"a_1_{name}.nii.gz"))
+    changes = {"data__channels": ["CT", "MR"], "preparation__channel_windows": {"CT": [-150, 250]}}
+    config = tiny("subvolume_64_mr", **changes)
+    prepared = prepare(first_case(tmp_path, config), config)
+    ct, other = prepared.statistics
+    assert (ct.low, ct.high) == (-150, 250)
+    assert 0 <= other.low < other.high <= 900
+    assert other.high > 250
+    bundle = bundle_of(config, network_of(config).state_dict())
+    save_bundle(bundle, tmp_path / "model")
+    inferred = load_bundle(tmp_path / "model").channel_intensities
+    assert [one.window_hu for one in inferred] == [(-150, 250), None]
+    raw = prepared.image.astype(np.float32)
+    for channel, (trained, own) in enumerate(zip(prepared.intensities(config), inferred, strict=True)):
+        once = dataclasses.replace(own, denoise="none")  # the prepared values are denoised already
+        assert np.abs(normalise(raw[channel], trained) - normalise(raw[channel], once)).max() < 1e-4
+    with pytest.raises(UsageError, match="channel_windows names US"):
+        tiny("subvolume_64_mr", preparation__channel_windows={"US": [0, 1]})

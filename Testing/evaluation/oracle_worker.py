@@ -1,5 +1,7 @@
 """Runs in an environment of its own: scores pairs with surface-distance and panoptica and writes their figures.
 
+With picai_eval it scores detection maps in place of them: detections.npz holds reference_N and map_N (float32).
+
 Usage: python oracle_worker.py PAIRS.npz FIGURES.json, where PAIRS.npz holds reference_N, prediction_N (bool) and
 spacing_N ([z, y, x] in mm).
 """
@@ -53,8 +55,25 @@ def panoptic_figures(reference, prediction):
     return figures
 
 
+def detection_figures(maps):
+    from picai_eval import Metrics
+    from picai_eval.eval import evaluate_case
+
+    results, confidence = {}, {}
+    for number in range(sum(key.startswith("map") for key in maps)):
+        found, case_confidence, _, _ = evaluate_case(maps[f"map_{number}"], maps[f"reference_{number}"])
+        results[number], confidence[number] = found, float(case_confidence)
+    metrics = Metrics(lesion_results=results, case_pred=confidence)
+    counts = [[sum(t and c > 0 for t, c, _ in found), sum(not t for t, _, _ in found)] for found in results.values()]
+    return {"ap": float(metrics.AP), "auroc": float(metrics.auroc), "counts": counts}
+
+
 def main():
     pairs = np.load(sys.argv[1])
+    if "map_0" in pairs:
+        with open(sys.argv[2], "w") as file:  # noqa: PTH123 - this file runs without the project's rules or packages
+            json.dump(detection_figures(pairs), file)
+        return
     figures = []
     for number in range(sum(key.startswith("spacing") for key in pairs)):
         reference, prediction = pairs[f"reference_{number}"], pairs[f"prediction_{number}"]

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import hashlib
 import json
 import re
 
@@ -84,6 +85,42 @@ def test_full_evaluation(folders, capsys):
     assert "counted as a total miss" in page
     assert not re.search(r"""(src|href)=["'](?!data:)""", page), "the page must hold everything itself"
     assert "missing prediction: 1" in capsys.readouterr().out
+
+
+def test_figures_tables_and_case_list_for_a_paper(folders, capsys):
+    references, predictions, output = folders
+    assert run(folders, "--figures", "--also", "boundary_iou", "cldice", "--name", "A_1 & B") == 0
+    names = {path.name for path in (output / "figures").iterdir()}
+    charts = {"scores", "score_boxes", "froc", "lesion_confidence", "reliability", "cases_liver", "cases_tumor"}
+    charts |= {"volumes_liver", "volumes_tumor", "lesions_tumor"}
+    assert {f"{name}.{kind}" for name in charts for kind in ("png", "pdf")} <= names
+    assert len([name for name in names if name.startswith("slice_")]) == 2
+    for path in (output / "figures").iterdir():
+        assert path.read_bytes()[:4] == {".png": b"\x89PNG", ".pdf": b"%PDF"}[path.suffix]
+    metrics = json.loads((output / "metrics.json").read_text())
+    tumor = metrics["summary"]["regions"]["tumor"]["per_case"]
+    with (output / "table.csv").open() as file:
+        rows = {row["region"]: row for row in csv.DictReader(file)}
+    assert float(rows["tumor"]["Dice"]) == pytest.approx(tumor["dice"]["value"], rel=1e-5)
+    assert float(rows["tumor"]["clDice"]) == pytest.approx(tumor["cldice"]["value"], rel=1e-5)
+    assert float(rows["tumor"]["Lesion AP"]) == pytest.approx(
+        metrics["lesion_confidence"]["average_precision"]["value"], rel=1e-5
+    )
+    assert rows["liver"]["Lesion AP"] == ""
+    table = (output / "table.tex").read_text()
+    assert f"{tumor['dice']['value']:.3f}" in next(line for line in table.splitlines() if line.startswith("Dice &"))
+    assert len({line.count("&") for line in table.splitlines() if "&" in line}) == 1
+    with (output / "cases.csv").open() as file:
+        cases = list(csv.DictReader(file))
+    assert [case["status"] for case in cases] == ["scored", "missing prediction", "scored"]
+    digest = hashlib.sha256((references / cases[0]["reference"]).read_bytes()).hexdigest()
+    assert cases[0]["reference_sha256"] == digest
+    assert cases[1]["prediction_sha256"] == ""
+    assert "average precision" in capsys.readouterr().out
+    other = output.with_name("both")
+    arguments = ["--against", str(predictions), "--against-name", "B_2%", "--output", str(other)]
+    assert run(folders, *arguments) == 0
+    assert "model, liver & model, tumor & B\\_2\\%, liver" in (other / "table.tex").read_text()
 
 
 def test_paired_comparison(folders):

@@ -1,7 +1,7 @@
-"""Agreement with surface-distance and panoptica on 200 random pairs.
+"""Agreement with surface-distance and panoptica on 200 random pairs, and with picai_eval on 60 probability maps.
 
-Those packages pin old libraries, so they live in an environment of their own, named by the environment variable
-LIVERTUMORSEG_ORACLES (the path of its Python). docs/evaluation.md says how to make one.
+Those packages pin old libraries, so they live in environments of their own, named by the environment variables
+LIVERTUMORSEG_ORACLES and LIVERTUMORSEG_PICAI (the paths of their Pythons). docs/evaluation.md says how to make them.
 """
 
 import json
@@ -13,21 +13,27 @@ import numpy as np
 import pytest
 
 from LiverTumorSegTraining.evaluation.case_scores import score_case
+from LiverTumorSegTraining.evaluation.lesion_confidence import (
+    case_detections,
+    confidences,
+    lesion_candidates,
+    lesion_confidence,
+)
 from LiverTumorSegTraining.evaluation.lesion_summary import summarise_panoptic
-from LiverTumorSegTraining.evaluation.phantoms import random_pair
+from LiverTumorSegTraining.evaluation.phantoms import degrade, random_pair
 from LiverTumorSegTraining.evaluation.regions import LIVER_TUMOR
 
 PAIRS = 200
 ORACLES = os.environ.get("LIVERTUMORSEG_ORACLES")
 
-pytestmark = pytest.mark.skipif(
-    not ORACLES or not Path(ORACLES).is_file(),
-    reason="LIVERTUMORSEG_ORACLES does not name the Python of an environment with surface-distance and panoptica",
-)
+PICAI = os.environ.get("LIVERTUMORSEG_PICAI")
+WORKER = Path(__file__).with_name("oracle_worker.py")
 
 
 @pytest.fixture(scope="module")
 def figures(tmp_path_factory):
+    if not ORACLES or not Path(ORACLES).is_file():
+        pytest.skip("LIVERTUMORSEG_ORACLES names no Python of an environment with surface-distance and panoptica")
     folder = tmp_path_factory.mktemp("oracles")
     pairs = [random_pair(seed) for seed in range(PAIRS)]
     arrays = {}
@@ -36,8 +42,7 @@ def figures(tmp_path_factory):
         arrays[f"prediction_{number}"] = pair.prediction == 2
         arrays[f"spacing_{number}"] = np.array(pair.spacing_mm)
     np.savez_compressed(folder / "pairs.npz", **arrays)
-    worker = Path(__file__).with_name("oracle_worker.py")
-    subprocess.run([ORACLES, str(worker), str(folder / "pairs.npz"), str(folder / "figures.json")], check=True)
+    subprocess.run([ORACLES, str(WORKER), str(folder / "pairs.npz"), str(folder / "figures.json")], check=True)
     theirs = json.loads((folder / "figures.json").read_text())
     ours = [
         score_case(str(number), pair.reference, pair.prediction, pair.spacing_mm, LIVER_TUMOR)
@@ -76,3 +81,33 @@ def test_panoptica_agrees(figures):
             assert quality.sq.value == pytest.approx(row["sq"], abs=1e-9)
         compared += 1
     assert compared > 180
+
+
+@pytest.mark.skipif(
+    not PICAI or not Path(PICAI).is_file(),
+    reason="LIVERTUMORSEG_PICAI names no Python of an environment with picai_eval",
+)
+def test_picai_eval_agrees(tmp_path, record_property):
+    arrays, cases = {}, []
+    for number in range(60):
+        pair = random_pair(number)
+        reference = (pair.reference == 2) & (number % 4 > 0)
+        probability = degrade(pair.reference, number)[1]
+        labels = lesion_candidates(probability)
+        confidence = np.r_[0.0, confidences(probability, labels)].astype(np.float32)
+        arrays |= {f"reference_{number}": reference, f"map_{number}": confidence[labels]}
+        name = str(number)
+        cases.append(case_detections(name, name, reference, None, probability, (0, 0, 0), pair.spacing_mm))
+    np.savez_compressed(tmp_path / "detections.npz", **arrays)
+    subprocess.run([PICAI, str(WORKER), str(tmp_path / "detections.npz"), str(tmp_path / "figures.json")], check=True)
+    theirs = json.loads((tmp_path / "figures.json").read_text())
+    ours = lesion_confidence(cases)
+    assert [[len(case.true), len(case.false)] for case in cases] == theirs["counts"]
+    assert ours.lesions > 100
+    differences = {
+        "ap": abs(ours.average_precision.value - theirs["ap"]),
+        "auroc": abs(ours.patient_auroc.value - theirs["auroc"]),
+    }
+    record_property("differences", differences)
+    assert 0.02 < theirs["ap"] < 0.98
+    assert max(differences.values()) < 1e-9

@@ -188,3 +188,15 @@ def test_an_uncertain_ct_is_followed_only_when_forced(tmp_path, capsys):
     main([*arguments, "--force"])
     assert "could not be segmented" not in capsys.readouterr().err
     assert (tmp_path / "out" / "segmentations" / "1" / "first.seg.nrrd").is_file()
+
+
+def test_specks_are_not_counted_as_new_lesions():
+    before, after = scan("a", [(A, 12.0)]), scan("b", [(A, 12.0), (C, 2.0), (B, 4.0)])
+    tracks, changes, (assessment,), _ = tracked([before, after])
+    born = {track.number: after.lesions[track.seen(1)[0] - 1].diameter_mm for track in tracks if min(track.parts) == 1}
+    assert len(born) == 2
+    assert min(born.values()) < 5.0 <= max(born.values())
+    assert assessment.new_lesions == tuple(number for number, diameter in born.items() if diameter >= 5.0)
+    assert "1 below 5 mm not counted as new. 1 lesion without a partner" in assessment.wording
+    # They are followed and listed all the same.
+    assert sorted(change.event for change in changes) == ["followed", "new", "new"]

@@ -91,5 +91,5 @@ def test_hard_places_are_drawn_as_often_as_asked(pairs, tiny):
 
 
 def test_a_recipe_without_a_model_cannot_ask_for_hard_places(tiny, tmp_path):
-    with pytest.raises(UsageError, match=r"sampling\.hard_fraction.*--init_from"):
+    with pytest.raises(UsageError, match=r"sampling\.hard_fraction.*--init-from"):
         check_start(tiny(sampling__hard_fraction=0.2), tmp_path / "run", resume=False)

@@ -140,5 +140,5 @@ def test_what_each_distractor_changes(liver, draw):
 def test_pictures_to_look_at(pairs, presets, tmp_path):
     recipe = str(presets / "tiny" / "attention_unet_3d.yaml")
     arguments = ["--config", recipe, "--data", str(pairs), "--output", str(tmp_path / "run")]
-    assert main([*arguments, "--synthetic_pictures", "6", "--preparation.spacing_mm", "[3, 3, 3]"]) == 0
+    assert main([*arguments, "--synthetic-pictures", "6", "--preparation.spacing_mm", "[3, 3, 3]"]) == 0
     assert (tmp_path / "run" / "synthetic_tumors.png").stat().st_size > 10000

@@ -76,7 +76,7 @@ def test_fine_tuning_without_a_model_is_refused(pairs, presets, tmp_path, capsys
         freeze,
     ]
     assert cli.main([*arguments, "--output", str(tmp_path / "run")]) == UsageError.exit_code
-    assert "--init_from" in capsys.readouterr().err
+    assert "--init-from" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 

@@ -55,7 +55,8 @@ class Bundle:
     patch_size : tuple of int
         Training patch [z, y, x], voxels; tiles of inference have this size.
     resize : tuple of int or None
-        When given, the whole volume is resized to this [z, y, x] instead of resampled to `spacing_mm`.
+        When given, the field of view is resized to this [z, y, x] instead of resampled to `spacing_mm`; 0 leaves
+        an axis to `spacing_mm`.
     intensity : Intensity
         From voxel values to network input.
     channel_intensities : tuple of Intensity

@@ -19,14 +19,17 @@ def network_grid(region: Grid, spacing_mm: tuple[float, float, float], size_zyx:
     spacing_mm : tuple of float
         Wanted spacing x, y, z; not used with a size.
     size_zyx : tuple of int or None
-        When given, the region is squeezed into this many voxels.
+        When given, the region is squeezed into this many voxels; along an axis with 0 it is sampled at the spacing.
     """
     if size_zyx is None:
         return canonical_grid(region, spacing_mm)
     direction = np.abs(np.reshape(region.direction, (3, 3)))
     x, y, z = (float(region.spacing_mm[int(np.argmax(direction[world]))]) for world in range(3))
     own = canonical_grid(region, (x, y, z))
-    x, y, z = (n * s / m for n, s, m in zip(own.size, own.spacing_mm, reversed(size_zyx), strict=True))
+    x, y, z = (
+        n * s / m if m else wanted
+        for n, s, m, wanted in zip(own.size, own.spacing_mm, reversed(size_zyx), spacing_mm, strict=True)
+    )
     return canonical_grid(region, (x, y, z))
 
 
