@@ -97,7 +97,7 @@ class _Run:
 
     def _submit(self, job: Job, but: str | None = None) -> None:
         """Hand a job to the cluster, to any worker `but` one where there are others."""
-        others = [worker for worker in self._client.scheduler_info(n_workers=-1)["workers"] if worker != but]
+        others = [worker for worker in self._client.nthreads() if worker != but]
         where = {"workers": others, "allow_other_workers": True} if but and others else {}
         future = self._client.submit(
             do_job, *self._task, job.line(), key=f"segment-{uuid.uuid4().hex}", pure=False, **where
