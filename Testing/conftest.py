@@ -32,6 +32,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="N",
         help="damaged headers to try (default 250; 10,000 where no number follows, and a series of 1,500 slices)",
     )
+    parser.addoption(
+        "--soak",
+        nargs="?",
+        type=int,
+        default=0,
+        const=1_000,
+        metavar="N",
+        help="scans of one long batch (default none; 1,000 where no number follows)",
+    )
 
 
 class NetworkUsedError(AssertionError):

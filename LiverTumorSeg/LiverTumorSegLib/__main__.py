@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import math
 import os
 import signal
 import sys
@@ -17,24 +15,19 @@ from pathlib import Path
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-import SimpleITK as sitk
-
+from .batch.case import CaseWork, bundles_of, segmenter_of
+from .batch.cluster import run_over_cluster
+from .batch.jobs import Job
+from .batch.plan import plan_for
+from .batch.supervisor import Supervisor
 from .command import as_sentence, speak_any_text
-from .errors import CancelledError, InputError, LiverTumorSegError, OutOfMemoryError
-from .findings import RefusedError, refuse
-from .labels import TUMOR
+from .errors import CancelledError, LiverTumorSegError, OutOfMemoryError
 from .messages import BarMessages, JsonMessages, Messages
-from .model.bundle import Bundle, load_bundle
-from .model.models import FINE, localiser_for, members_of, models_folder
-from .output.casefiles import Wanted, room_for, write_case
-from .output.summary import Outcome, finished_report, write_summary
+from .output.summary import Outcome, write_summary
 from .pipeline.inference import Segmenter
-from .pipeline.result import Result
 from .place_service import serve_places
-from .request import build_parser, check_options, output_folder, postprocessing_of, requests_of
-from .scan.channels import CaseFiles, read_channels
-from .scan.imageio import CaseImage, case_name, read_case, sha256_of
-from .wholefile import require_room
+from .request import Requests, build_parser, check_options, output_folder, requests_of
+from .scan.imageio import read_case
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -57,137 +50,54 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace, messages: Messages, stop: list[bool]) -> int:
     check_options(options)
-    segmenter = _segmenter(options)
+    segmenter = segmenter_of(options)
     requests = requests_of(options, segmenter.bundles[0].channels)
     folder = output_folder(options)
-    worst = 0
-    outcomes: list[Outcome] = []
-    for files in requests.cases:
-        # Until the scan is read it goes by the name of its file.
-        name = files.shown
-        messages.start(name, len(requests.cases))
-        try:
-            if files.paths[0] in requests.many and _finished(files, segmenter, options):
-                messages.progress(name, 1.0, "Finished before")
-                outcomes.append(Outcome(files.name or name, "finished before"))
-                continue
-            channels = _read(files, segmenter, options, messages)
-            name = channels[0].name
-            _one_case(channels, segmenter, folder, options, messages, stop)
-            outcomes.append(Outcome(name, "done"))
-        except (LiverTumorSegError, OSError, MemoryError) as error:
-            failure = _failure_of(error)
-            if isinstance(failure, RefusedError):
-                messages.findings(name, failure.findings)
-            worst = _failed(name, failure, messages, options.debug)
-            outcomes.append(Outcome(files.name or name, "failed", str(failure)))
-            if isinstance(failure, CancelledError | OutOfMemoryError):
-                break
+    failure: LiverTumorSegError | None = None
+    if requests.many or options.workers or options.dask:
+        outcomes, failure = _side_by_side(options, segmenter, requests, messages, stop)
+    else:
+        outcomes = _one_by_one(options, segmenter, requests, messages, stop)
     if requests.many:
         write_summary(folder, outcomes)
-    return worst
+    if failure is not None:
+        raise failure
+    return max((outcome.exit_code for outcome in outcomes), default=0)
+
+
+def _one_by_one(
+    options: argparse.Namespace, segmenter: Segmenter, requests: Requests, messages: Messages, stop: list[bool]
+) -> list[Outcome]:
+    """Do the cases in this process, which the panel started for one."""
+    work = CaseWork(segmenter, options, lambda: stop[0])
+    outcomes: list[Outcome] = []
+    for files in requests.cases:
+        messages.start(files.shown, len(requests.cases))
+        outcomes.append(work.do(files, messages))
+        if outcomes[-1].exit_code in (CancelledError.exit_code, OutOfMemoryError.exit_code):
+            break
+    return outcomes
+
+
+def _side_by_side(
+    options: argparse.Namespace, segmenter: Segmenter, requests: Requests, messages: Messages, stop: list[bool]
+) -> tuple[list[Outcome], LiverTumorSegError | None]:
+    """Do the cases in worker processes, here or of a cluster; also return what kept from doing all."""
+    jobs = [Job(number, files, files.paths[0] in requests.many) for number, files in enumerate(requests.cases)]
+    if options.dask:
+        return run_over_cluster(options, segmenter.provenance(), jobs, messages, lambda: stop[0])
+    plan = plan_for(len(jobs), segmenter.device.type == "cpu", options.workers)
+    return Supervisor(options, plan, messages, lambda: stop[0]).run(jobs)
 
 
 def _stay(options: argparse.Namespace, messages: JsonMessages, stop: list[bool]) -> int:
     """Segment single places of one scan until nobody asks any more."""
     check_options(options)
-    bundles = _bundles(options)
+    bundles = bundles_of(options)
     case = read_case(Path(options.inputs[0]), options.series)
     segmenter = Segmenter(bundles, None, options.device, options.quality, options.threshold)
     serve_places(case.image, segmenter, output_folder(options), messages, lambda: stop[0])
     return 0
-
-
-def _finished(files: CaseFiles, segmenter: Segmenter, options: argparse.Namespace) -> bool:
-    """Return whether a case of a folder is done already: same input, models and options, every file there."""
-    name = files.name or case_name(files.paths[0])
-    endings = [options.format]
-    if options.probabilities and TUMOR.name in segmenter.bundles[0].labels:
-        endings.append("tumor-probability.nrrd")
-    endings += ["uncertainty.nrrd"] if options.maps else []
-    endings += ["seg.dcm"] if options.dicom_seg else []
-    wanted = {"quality": options.quality, **segmenter.provenance()}
-    report = finished_report(Path(options.output), name, endings, wanted)
-    if report is None:
-        return False
-    if files.paths[0].is_file():
-        return bool(report["input"]["sha256"] == sha256_of([files.paths[0]]))
-    return bool(report["input"]["sha256"] == read_case(files.paths[0], options.series).sha256)
-
-
-def _bundles(options: argparse.Namespace) -> list[Bundle]:
-    named = options.model or [models_folder() / FINE]
-    return [load_bundle(member) for folder in named for member in members_of(folder)]
-
-
-def _segmenter(options: argparse.Namespace) -> Segmenter:
-    bundles = _bundles(options)
-    localiser = localiser_for(bundles[0], options.localiser)
-    return Segmenter(
-        bundles,
-        localiser,
-        options.device,
-        options.quality,
-        options.threshold,
-        postprocessing_of(options),
-        options.maps,
-    )
-
-
-def _read(files: CaseFiles, segmenter: Segmenter, options: argparse.Namespace, messages: Messages) -> list[CaseImage]:
-    """Return the images of a case, one a channel; what reading found is among the findings of the first."""
-    messages.progress(files.shown, 0.0, "Reading the scan")
-    channels = read_channels(files, segmenter.bundles[0].channels, options.series)
-    noticed = tuple(finding for channel in channels for finding in channel.findings)
-    refuse(noticed, options.force)
-    first = dataclasses.replace(channels[0], findings=noticed)
-    if options.dicom_seg and not first.dicom_files:
-        raise InputError(f"{first.path} is not DICOM, so no DICOM SEG can refer to it: leave out --dicom-seg.")
-    return [first, *channels[1:]]
-
-
-def _one_case(
-    channels: list[CaseImage],
-    segmenter: Segmenter,
-    folder: Path,
-    options: argparse.Namespace,
-    messages: Messages,
-    stop: list[bool],
-) -> None:
-    case = channels[0]
-    require_room(folder, room_for(case))
-    result = segmenter.segment(
-        [channel.image for channel in channels],
-        progress=lambda fraction, words: messages.progress(case.name, 0.05 + 0.85 * fraction, words),
-        cancelled=lambda: stop[0],
-        modality=options.modality or case.modality,
-        force=options.force,
-    )
-    result = dataclasses.replace(result, findings=case.findings + result.findings)
-    messages.findings(case.name, result.findings)
-    messages.progress(case.name, 0.92, "Writing the results")
-    wanted = Wanted(options.format, options.probabilities, options.dicom_seg)
-    written = write_case(folder, case, result, segmenter.bundles, options.quality, wanted, lambda: stop[0])
-    messages.findings(case.name, written.failures)
-    messages.progress(case.name, 1.0, "Done")
-    messages.result(case.name, written.files, _summary(result))
-
-
-def _summary(result: Result) -> str:
-    millilitre = math.prod(result.labelmap.GetSpacing()) / 1000
-    counts = sitk.LabelShapeStatisticsImageFilter()
-    counts.Execute(result.labelmap)
-    volumes = {value: counts.GetNumberOfPixels(value) * millilitre for value in counts.GetLabels()}
-    parts = [f"{name} {volumes.get(value, 0.0):.1f} ml" for value, name in enumerate(result.labels, 1)]
-    return f"{', '.join(parts)}, {len(result.lesions)} lesions, {result.seconds['total']:.1f} s on {result.device}"
-
-
-def _failure_of(error: LiverTumorSegError | OSError | MemoryError) -> LiverTumorSegError:
-    if isinstance(error, MemoryError):
-        return OutOfMemoryError(
-            "Not enough memory to read this scan: close other programs, or crop the scan to the abdomen."
-        )
-    return as_sentence(error) if isinstance(error, OSError) else error
 
 
 def _failed(case: str | None, error: LiverTumorSegError, messages: Messages, debug: bool) -> int:

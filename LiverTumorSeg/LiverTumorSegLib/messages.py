@@ -81,7 +81,7 @@ class JsonMessages:
 
 
 class BarMessages:
-    """A rich progress bar and plain sentences; without rich, the sentences alone."""
+    """A rich progress bar for each scan under way, one for all of several, and plain sentences; or these alone."""
 
     def __init__(self) -> None:
         try:
@@ -99,7 +99,9 @@ class BarMessages:
             TextColumn("{task.description}"),
             console=Console(stderr=True),
         )
-        self._task: Any = None
+        self._tasks: dict[str, Any] = {}
+        self._latest: Any = None
+        self._whole: Any = None
         self._bar.start()
 
     def _say(self, text: str) -> None:
@@ -110,13 +112,27 @@ class BarMessages:
 
     def start(self, case: str, cases: int) -> None:
         """Begin a bar."""
-        if self._bar is not None:
-            self._task = self._bar.add_task("Reading", total=1.0, case=case)
+        if self._bar is None:
+            return
+        if cases > 1 and self._whole is None:
+            self._whole = self._bar.add_task("", total=cases, case=f"{cases} scans")
+        self._latest = self._tasks[case] = self._bar.add_task("Reading", total=1.0, case=case)
 
     def progress(self, case: str, fraction: float, words: str) -> None:
-        """Move the bar."""
-        if self._bar is not None:
-            self._bar.update(self._task, completed=fraction, description=words)
+        """Move the bar; of several, that of a scan which is through goes."""
+        if self._bar is None:
+            return
+        # A case that is read goes by another name than its file.
+        self._bar.update(self._tasks.get(case, self._latest), completed=fraction, description=words)
+        if fraction >= 1 and self._whole is not None:
+            self._end(case)
+
+    def _end(self, case: str) -> None:
+        task = self._tasks.pop(case, self._latest)
+        if task in self._bar.task_ids:
+            self._bar.remove_task(task)
+            if self._whole is not None:
+                self._bar.advance(self._whole)
 
     def findings(self, case: str, findings: Sequence[Finding]) -> None:
         """Say each finding."""
@@ -130,9 +146,8 @@ class BarMessages:
 
     def error(self, case: str | None, message: str, exit_code: int) -> None:
         """Say the sentence and take the case's bar away."""
-        if self._bar is not None and self._task is not None:
-            self._bar.remove_task(self._task)
-            self._task = None
+        if self._bar is not None and case is not None:
+            self._end(case)
         self._say(f"{case}: {message}" if case else message)
 
     def close(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from . import __version__
@@ -76,6 +77,17 @@ def build_parser() -> argparse.ArgumentParser:
         "tumour probability place_N.nrrd; events as with --json-progress",
     )
     parser.add_argument("--force", action="store_true", help="segment in spite of findings that may be passed over")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes that segment side by side (default: of a folder of scans as many as cores and memory allow)",
+    )
+    parser.add_argument(
+        "--dask",
+        metavar="ADDRESS",
+        help="segment on the workers of a Dask cluster, such as tcp://host:8786; all see the same files",
+    )
     parser.add_argument("--json-progress", action="store_true", help="one JSON object a line on standard output")
     parser.add_argument("--debug", action="store_true", help="show the trace of an error")
     parser.add_argument("--version", action="version", version=__version__)
@@ -102,10 +114,24 @@ def check_options(options: argparse.Namespace) -> None:
         raise UsageError(f"--threshold is {options.threshold:g}; it must lie between 0 and 1.")
     if options.places and len(options.inputs) > 1:
         raise UsageError("--places is for one scan: name one.")
+    if options.workers is not None and options.workers < 1:
+        raise UsageError(f"--workers is {options.workers}; it must be 1 or more.")
+    if options.dask is not None:
+        require_dask()
+        if options.workers is not None:
+            raise UsageError("--workers is for this computer, and --dask has the cluster's workers: leave one out.")
+    if options.places and (options.workers is not None or options.dask is not None):
+        raise UsageError("--places runs in one process: leave --workers and --dask out.")
     if options.modality is not None:
         options.modality = options.modality.strip().upper()
     if options.dicom_seg:
         require_highdicom()
+
+
+def require_dask() -> None:
+    """Refuse a Python that cannot speak to a Dask cluster, with a UsageError."""
+    if find_spec("distributed") is None:
+        raise UsageError("--dask needs the package distributed: install it with 'pip install distributed'.")
 
 
 def postprocessing_of(options: argparse.Namespace) -> Postprocessing:

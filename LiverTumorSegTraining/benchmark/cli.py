@@ -10,7 +10,7 @@ from typing import Any
 from LiverTumorSegLib.command import exit_code
 from LiverTumorSegLib.jsonfile import write_json
 
-from . import evaluating, page, segmenting, training
+from . import evaluating, folder, page, segmenting, training
 from .machine import cores
 
 
@@ -23,6 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     part.add_argument("--evaluation", action="store_true", help="measure the scoring of a large pair instead")
     part.add_argument("--training", action="store_true", help="measure the seconds of a training step instead")
     part.add_argument("--page", action="store_true", help="measure the reader's page in a browser instead")
+    part.add_argument("--folder", action="store_true", help="measure the scans an hour of a folder instead")
+    parser.add_argument("--scan", type=Path, help="CT from which the scans of --folder are made (a public sample)")
     parser.add_argument("--rounds", type=int, default=None, help="runs of every candidate, in turns (3; quick: 1)")
     parser.add_argument("--threads", type=int, default=cores(), help="threads of every candidate")
     parser.add_argument("--quality", default="standard", choices=("quick", "standard", "best"))
@@ -40,6 +42,8 @@ def _run(options: argparse.Namespace) -> None:
         figures = training.run(**common)
     elif options.page:
         figures = page.run(**common, offline=options.offline)
+    elif options.folder:
+        figures = folder.run(**common, quality=options.quality, offline=options.offline, scan=options.scan)
     else:
         figures = segmenting.run(**common, quality=options.quality, offline=options.offline)
     options.output.parent.mkdir(parents=True, exist_ok=True)

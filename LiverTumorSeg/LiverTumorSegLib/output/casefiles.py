@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -38,13 +39,14 @@ class Wanted:
     ----------
     format : str
         Of the segmentation: "seg.nrrd" or "nii.gz".
-    probabilities, dicom_seg : bool
-        Extras; maps are written when the result holds them.
+    probabilities, maps, dicom_seg : bool
+        Extras; probabilities and maps are written when the result holds them.
     """
 
     format: str = "seg.nrrd"
     probabilities: bool = False
     dicom_seg: bool = False
+    maps: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,10 +70,12 @@ def write_case(
     quality: str,
     wanted: Wanted,
     cancelled: Callable[[], bool],
+    asked: Mapping[str, Any] | None = None,
 ) -> WrittenCase:
     """Write all files of a case into a private folder, then move them into place, the report last.
 
-    An extra that fails (picture, probabilities, maps, DICOM SEG) becomes a warning among the findings of the report.
+    An extra that fails (picture, probabilities, maps, DICOM SEG) becomes a warning among the findings of the report,
+    whose ``asked`` holds what the parameter of this name says, the names of the files and the extras that are whole.
 
     Raises
     ------
@@ -81,7 +85,7 @@ def write_case(
         When `cancelled` says so before the files are moved.
     """
     labels = label_table(result.labels)
-    with _private_folder(folder) as private:
+    with _private_folder(folder, case.name) as private:
 
         def at(ending: str) -> Path:
             return private / f"{case.name}.{ending}"
@@ -110,9 +114,12 @@ def write_case(
             extras["DICOM SEG"] = lambda: write_dicom_seg(
                 at("seg.dcm"), result.labelmap, labels, case.dicom_files, model.id, model.version
             )
-        failures = tuple(finding for name, write in extras.items() if (finding := _attempt(name, write)) is not None)
+        failed = {name: finding for name, write in extras.items() if (finding := _attempt(name, write)) is not None}
+        failures = tuple(failed.values())
         result = dataclasses.replace(result, findings=(*result.findings, *failures))
-        write_json(at("report.json"), build_report(case, result, quality=quality))
+        files = sorted(path.name for path in private.iterdir())
+        asked = {**(asked or {}), "extras": _whole_extras(wanted, failed), "files": files}
+        write_json(at("report.json"), build_report(case, result, quality=quality, asked=asked))
         if cancelled():
             raise CancelledError("Cancelled; nothing was written.")
         written = _into_place(private, folder)
@@ -149,11 +156,29 @@ def _attempt(name: str, write: Callable[[], Any]) -> Finding | None:
     return None
 
 
+def _whole_extras(wanted: Wanted, failed: Mapping[str, Finding]) -> list[str]:
+    """Return the options of extras that were asked for and did not fail."""
+    of = {"probability map": "probabilities", "DICOM SEG": "dicom_seg"}
+    lost = {of.get(name, "maps") for name in failed}
+    return [name for name in ("probabilities", "maps", "dicom_seg") if getattr(wanted, name) and name not in lost]
+
+
+def remove_leftovers(folder: Path, name: str) -> None:
+    """Remove what a process that was killed left of a case it was writing; nobody may be writing it any more."""
+    for private in folder.glob(f"{_prefix(name)}*"):
+        shutil.rmtree(private, ignore_errors=True)
+
+
+def _prefix(name: str) -> str:
+    # Plain ASCII whatever the name is.
+    return f".part-{hashlib.sha256(name.encode(errors='surrogateescape')).hexdigest()[:12]}-"
+
+
 @contextmanager
-def _private_folder(folder: Path) -> Iterator[Path]:
+def _private_folder(folder: Path, name: str) -> Iterator[Path]:
     try:
         # Only its name: from Python 3.12 on mkdtemp returns an absolute path, and what lies above may not be ASCII.
-        private = folder / Path(tempfile.mkdtemp(prefix=".part-", dir=folder)).name
+        private = folder / Path(tempfile.mkdtemp(prefix=_prefix(name), dir=folder)).name
     except OSError as error:
         raise UsageError(cannot_write(folder, error)) from error
     try:
@@ -165,9 +190,15 @@ def _private_folder(folder: Path) -> Iterator[Path]:
 def _into_place(private: Path, folder: Path) -> set[str]:
     """Move the files, the report last: where it lies, all others do; return their names."""
     paths = sorted(private.iterdir(), key=lambda path: (path.name.endswith(".report.json"), path.name))
-    for path in paths:
+    # An earlier report goes first: a process killed between two moves must not leave it beside newer files.
+    report, earlier = folder / paths[-1].name, private / "earlier"
+    with suppress(OSError):
+        report.replace(earlier)
+    for number, path in enumerate(paths):
         try:
             path.replace(folder / path.name)
         except OSError as error:
+            if number == 0 and earlier.exists():
+                earlier.replace(report)
             raise UsageError(cannot_write(folder / path.name, error)) from error
     return {path.name for path in paths}

@@ -6,7 +6,7 @@ import csv
 import io
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from ..scan.imageio import CaseImage
 
 
-def build_report(case: CaseImage, result: Result, *, quality: str) -> dict[str, Any]:
+def build_report(
+    case: CaseImage, result: Result, *, quality: str, asked: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Return everything the JSON report of one case holds.
 
     Parameters
@@ -33,14 +35,17 @@ def build_report(case: CaseImage, result: Result, *, quality: str) -> dict[str, 
         What the Segmenter made of it. Its provenance contributes the keys ``model``, ``models`` and ``localiser``.
     quality : str
         ``quick``, ``standard`` or ``best``.
+    asked : mapping, optional
+        What the case was made from and with, as far as the provenance does not say it.
 
     Returns
     -------
     dict
         ``input`` (with the DICOM series that were there, the one taken marked), ``findings``, ``model`` (and the rest
         of the provenance), ``device``, ``quality``, ``seconds``, ``peak_rss_mb``, ``labels`` (voxel value: name),
-        ``volumes_ml``, ``lesions``, ``version``. ``volumes_ml["liver"]`` is the whole organ, tumours included,
-        although the label "liver" is the parenchyma without them; other labels follow by name.
+        ``volumes_ml``, ``lesions``, ``version``, and ``asked`` where it is given. ``volumes_ml["liver"]`` is the whole
+        organ, tumours included, although the label "liver" is the parenchyma without them; other labels follow by
+        name.
     """
     image = case.image
     geometry = {
@@ -66,6 +71,7 @@ def build_report(case: CaseImage, result: Result, *, quality: str) -> dict[str, 
         "volumes_ml": volumes_ml(result.labelmap, label_table(result.labels)),
         "lesions": [asdict(lesion) for lesion in result.lesions],
         "version": __version__,
+        **({} if asked is None else {"asked": dict(asked)}),
     }
 
 

@@ -37,7 +37,13 @@ class ReportCase:
     agreement: Mapping[str, float] = field(default_factory=dict)
 
 
-def write_html_report(path: Path, cases: Sequence[ReportCase], title: str = "Liver and liver tumours") -> None:
+def write_html_report(
+    path: Path,
+    cases: Sequence[ReportCase],
+    title: str = "Liver and liver tumours",
+    failed: Mapping[str, str] | None = None,
+    inline: bool = True,
+) -> None:
     """Write the page, in one step.
 
     Parameters
@@ -48,25 +54,34 @@ def write_html_report(path: Path, cases: Sequence[ReportCase], title: str = "Liv
         In the order of the page.
     title : str
         Heading of the page.
+    failed : mapping of str to str, optional
+        Cases that have no result, and why.
+    inline : bool
+        Hold the pictures in the page; else it refers to them, and they lie beside it.
     """
     from jinja2 import Environment, StrictUndefined
+    from jinja2.filters import do_urlencode
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["number"] = _number
+    environment.filters["source"] = lambda text: text if text.startswith("data:") else f"./{do_urlencode(text)}"
     agreement = list(dict.fromkeys(name for case in cases for name in case.agreement))
     page = environment.from_string(TEMPLATE).render(
         title=title,
         agreement=agreement,
         volumes=list(dict.fromkeys(name for case in cases for name in case.report["volumes_ml"])),
-        cases=[{"case": case, "report": case.report, "picture": _inline(case.picture)} for case in cases],
+        cases=[{"case": case, "report": case.report, "picture": _source(case.picture, inline)} for case in cases],
+        failed=failed or {},
     )
     write_text(path, page)
 
 
-def _inline(picture: Path | None) -> str | None:
-    """Return a picture as a data address, so that the page stays one file."""
+def _source(picture: Path | None, inline: bool) -> str | None:
+    """Return a picture as a data address, so that the page stays one file, or its name."""
     if picture is None or not picture.is_file():
         return None
+    if not inline:
+        return picture.name
     return "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode("ascii")
 
 

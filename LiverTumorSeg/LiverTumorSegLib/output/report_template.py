@@ -45,12 +45,21 @@ img { border-radius: 6px; display: block; height: auto; max-width: 100%; }
 {% endfor %}
 </table></div>
 <p class="faint">Liver is the whole organ, tumours included. Diameters are the longest in an axial slice.</p>
+{% if failed %}
+<h2>Not segmented</h2>
+<div class="wide"><table>
+<tr><th>Case</th><th>Why</th></tr>
+{% for name, reason in failed.items() %}
+<tr><td>{{ name }}</td><td class="words error">{{ reason }}</td></tr>
+{% endfor %}
+</table></div>
+{% endif %}
 
 {% for item in cases %}
 <section id="case{{ loop.index }}">
 <h2>{{ item.case.name }}</h2>
 {% if item.case.about %}<p class="faint">{{ item.case.about }}</p>{% endif %}
-{% if item.picture %}<img src="{{ item.picture }}" alt="Axial, coronal and sagittal plane of {{ item.case.name }} with contours of liver and tumours">{% endif %}
+{% if item.picture %}<img src="{{ item.picture | source }}" loading="lazy" alt="Axial, coronal and sagittal plane of {{ item.case.name }} with contours of liver and tumours">{% endif %}
 
 <h3>What was noticed in the scan</h3>
 {% if item.report.findings %}

@@ -14,21 +14,24 @@ from ..wholefile import whole_file
 from .report_html import ReportCase, write_html_report
 
 TABLE, PAGE = "summary.csv", "summary.html"
+INLINE_PICTURES = 20
+"""A page of more cases refers to the pictures beside it: with all of them inside, no browser would open it."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one input: "done", "finished before" or "failed", and why."""
+    """What became of one input: "done", "finished before" or "failed", why, and with which exit code."""
 
     case: str
     status: str
     reason: str = ""
+    exit_code: int = 0
 
 
-def finished_report(
-    folder: Path, name: str, endings: Sequence[str], wanted: Mapping[str, Any]
-) -> dict[str, Any] | None:
-    """Return the report of a case that was made with the same models and options; None otherwise.
+def is_finished(
+    folder: Path, name: str, made: Mapping[str, Any], asked: Mapping[str, Any], extras: Sequence[str]
+) -> bool:
+    """Return whether a case was made with the same models and options, and all its files are still there.
 
     Parameters
     ----------
@@ -36,22 +39,31 @@ def finished_report(
         Output folder.
     name : str
         Of the case.
-    endings : sequence of str
-        Of the files NAME.ENDING that must be there.
-    wanted : mapping
-        Entries that the report must have, such as "model", "threshold" and "quality".
+    made : mapping
+        Entries that the report must have: "model", "threshold", "quality" and so on.
+    asked : mapping
+        Entries that its "asked" must have.
+    extras : sequence of str
+        Options that add files; more of them may have been asked for.
     """
-    if not all((folder / f"{name}.{ending}").is_file() for ending in endings):
-        return None
     report = _read(folder / f"{name}.report.json")
-    if report is None or any(report.get(key) != plain(value) for key, value in wanted.items()):
-        return None
-    # A report of an ensemble has an entry that one of a single model lacks.
-    return report if ("models" in report) == ("models" in wanted) else None
+    if report is None or any(report.get(key) != plain(value) for key, value in made.items()):
+        return False
+    # A report of an ensemble, or of a localised run, has an entry that another lacks.
+    if any((key in report) != (key in made) for key in ("models", "localiser")):
+        return False
+    told = report.get("asked")
+    if not isinstance(told, dict) or any(told.get(key) != plain(value) for key, value in asked.items()):
+        return False
+    there = all((folder / str(file)).is_file() for file in told.get("files", ()))
+    return there and set(extras) <= set(told.get("extras", ()))
 
 
 def write_summary(folder: Path, outcomes: Sequence[Outcome]) -> Path:
-    """Write summary.csv, a row for each case, and where jinja2 is installed summary.html; return the table's path."""
+    """Write summary.csv, a row for each case, and where jinja2 is installed summary.html; return the table's path.
+
+    Both name the failed cases with their reasons.
+    """
     reports = {one.case: _read(folder / f"{one.case}.report.json") for one in outcomes if one.status != "failed"}
     volumes = list(dict.fromkeys(name for report in reports.values() if report for name in report["volumes_ml"]))
     table = folder / TABLE
@@ -64,8 +76,9 @@ def write_summary(folder: Path, outcomes: Sequence[Outcome]) -> Path:
     cases = [
         ReportCase(name, report, folder / f"{name}.png") for name, report in reports.items() if report is not None
     ]
+    failed = {one.case: one.reason for one in outcomes if one.status == "failed"}
     try:
-        write_html_report(folder / PAGE, cases)
+        write_html_report(folder / PAGE, cases, failed=failed, inline=len(cases) <= INLINE_PICTURES)
     except ImportError:
         return table
     return table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
@@ -69,6 +70,8 @@ class _Run:
 class Segmenter:
     """Loads networks once, segments many scans.
 
+    Several threads may call `segment`: the networks take one scan at a time, the rest of the way goes on beside them.
+
     Parameters
     ----------
     bundles : Bundle or sequence of Bundle
@@ -115,6 +118,7 @@ class Segmenter:
         self.postprocessing, self.maps = postprocessing or Postprocessing(), maps
         self.device, self.device_note = choose_device(device)
         self._networks: dict[str, Network] = {}
+        self._turn = threading.RLock()
 
     def segment(
         self,
@@ -344,7 +348,8 @@ class Segmenter:
                 run.cancelled,
             )
 
-        probabilities, rung = climb(self.device, work, run.out_of_memory)
+        with self._turn:
+            probabilities, rung = climb(self.device, work, run.out_of_memory)
         run.device = rung.name
         return probabilities
 
@@ -352,13 +357,15 @@ class Segmenter:
         def work(rung: Rung) -> np.ndarray:
             return attention(self._network(bundle, rung.network), array, plan, rung.network, run.cancelled)
 
-        return climb(self.device, work, run.out_of_memory)[0]
+        with self._turn:
+            return climb(self.device, work, run.out_of_memory)[0]
 
     def _network(self, bundle: Bundle, device: torch.device) -> Network:
         key = f"{bundle.sha256 or id(bundle)} {device}"
-        if key not in self._networks:
-            self._networks[key] = to_device(bundle.build(), device)
-        return self._networks[key]
+        with self._turn:
+            if key not in self._networks:
+                self._networks[key] = to_device(bundle.build(), device)
+            return self._networks[key]
 
     def provenance(self) -> dict[str, Any]:
         """Return what made a result: models, localiser, threshold, options of the cleaning."""

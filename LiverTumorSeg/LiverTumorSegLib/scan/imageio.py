@@ -129,6 +129,20 @@ def case_names(paths: Sequence[Path | str]) -> tuple[str, ...]:
     return tuple(names)
 
 
+def input_sha256(path: Path | str, series: str | None = None) -> str:
+    """Return the `sha256` that `read_case` gives for a path, without decoding a voxel.
+
+    Raises
+    ------
+    InputError, OSError
+        When the scan is not there or cannot be read.
+    """
+    path = Path(path)
+    if path.is_file() and path.name.upper() != "DICOMDIR" and not is_dicom(path):
+        return sha256_of([path])
+    return sha256_of(map(str, _chosen_series(path, series)[1].files))
+
+
 def sha256_of(files: Iterable[Path | str]) -> str:
     """Return the SHA-256 (hexadecimal) of files one after the other, read in pieces."""
     digest = hashlib.sha256()
@@ -140,9 +154,7 @@ def sha256_of(files: Iterable[Path | str]) -> str:
 
 
 def _read_dicom(path: Path, wanted: str | None) -> CaseImage:
-    whole = path.is_dir() or path.name.upper() == "DICOMDIR"
-    found = find_series(path if path.is_dir() else path.parent, recursive=whole)
-    chosen, findings = choose_series(found, path, wanted) if whole or wanted else (series_of(found, path), ())
+    found, chosen, findings = _chosen_series(path, wanted)
     if chosen.damaged:
         raise InputError(
             f"{chosen.damaged[0]} is incomplete, damaged or in an unknown encoding, and the series needs it. "
@@ -160,6 +172,14 @@ def _read_dicom(path: Path, wanted: str | None) -> CaseImage:
         series=records(found, chosen),
         findings=(*findings, *_left_out(chosen), *more),
     )
+
+
+def _chosen_series(path: Path, wanted: str | None) -> tuple[tuple[Series, ...], Series, tuple[Finding, ...]]:
+    """Return all series that a path stands for, the one to read, and what is to be said of the choice."""
+    whole = path.is_dir() or path.name.upper() == "DICOMDIR"
+    found = find_series(path if path.is_dir() else path.parent, recursive=whole)
+    chosen, findings = choose_series(found, path, wanted) if whole or wanted else (series_of(found, path), ())
+    return found, chosen, findings
 
 
 def _left_out(series: Series) -> tuple[Finding, ...]:

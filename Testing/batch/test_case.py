@@ -1,0 +1,135 @@
+"""What counts as finished before: the same bytes of every channel, the same models, the same options, every file."""
+
+import dataclasses
+from argparse import Namespace
+
+import pytest
+import SimpleITK as sitk
+from density_models import density_bundle
+from LiverTumorSegLib.batch.case import CaseWork
+from LiverTumorSegLib.batch.jobs import Job, job_of, options_line, options_of
+from LiverTumorSegLib.batch.plan import MEMORY_A_WORKER, cores, free_memory, plan_for
+from LiverTumorSegLib.pipeline.inference import Segmenter
+from LiverTumorSegLib.request import build_parser
+from LiverTumorSegLib.scan.channels import CaseFiles
+
+
+class Told:
+    """Keeps the sentences."""
+
+    def __init__(self):
+        self.errors = []
+
+    def error(self, case, message, exit_code):
+        self.errors.append(message)
+
+    def __getattr__(self, name):
+        return lambda *arguments: None
+
+
+@pytest.fixture(scope="module")
+def bundles():
+    return density_bundle("liver-tumor", 4.0), density_bundle("localiser", 6.0)
+
+
+@pytest.fixture
+def do(bundles, small_scan, tmp_path):
+    """Return a function that does the scan with these options and returns what became of it."""
+    output = tmp_path / "out"
+    output.mkdir()
+
+    def run(*arguments, path=small_scan):
+        options = build_parser().parse_args([str(path), "--output", str(output), "--quality", "quick", *arguments])
+        segmenter = Segmenter(*bundles, "cpu", "quick", options.threshold, maps=options.maps)
+        work = CaseWork(segmenter, options, lambda: False)
+        return work.do(CaseFiles((path,), "case"), Told(), skip=True)
+
+    run.output = output
+    return run
+
+
+def test_the_same_is_left_and_another_option_is_not(do):
+    assert [do().status, do().status] == ["done", "finished before"]
+    for option in (["--force"], ["--modality", "CT"], ["--threshold", "0.3"], ["--probabilities"]):
+        assert [do(*option).status, do(*option).status] == ["done", "finished before"], option
+    # The last run was asked for more than this one; all its files must be there nevertheless.
+    assert do().status == "finished before"
+    (do.output / "case.tumor-probability.nrrd").unlink()
+    assert do().status == "done"
+    assert do("--probabilities").status == "done"
+
+
+def test_extras_that_a_scan_without_a_liver_lacks_are_not_asked_for_again(do, small_scan, tmp_path):
+    empty = sitk.ReadImage(str(small_scan))
+    empty = sitk.Minimum(empty, -35)
+    sitk.WriteImage(empty, str(tmp_path / "empty.nii.gz"))
+    options = ("--probabilities", "--maps")
+    states = [do(*options, path=tmp_path / "empty.nii.gz").status for _ in range(2)]
+    assert states == ["done", "finished before"]
+    assert not (do.output / "case.tumor-probability.nrrd").exists()
+
+
+def test_an_extra_that_failed_is_tried_again(do, monkeypatch):
+    from LiverTumorSegLib.output import casefiles
+
+    def broken(*arguments):
+        raise RuntimeError("no space")
+
+    with monkeypatch.context() as during:
+        during.setattr(casefiles, "write_image", broken)
+        assert do("--probabilities").status == "done"
+    assert [do("--probabilities").status, do("--probabilities").status] == ["done", "finished before"]
+
+
+def test_memory_that_runs_out_is_an_outcome(do, monkeypatch):
+    from LiverTumorSegLib.batch import case
+
+    def scarce(*arguments):
+        raise MemoryError
+
+    monkeypatch.setattr(case, "read_channels", scarce)
+    outcome = do()
+    assert (outcome.status, outcome.exit_code) == ("failed", 5)
+    assert "Not enough memory to read this scan" in outcome.reason
+
+
+def test_a_kill_between_two_moves_leaves_no_report_beside_newer_files(do, monkeypatch):
+    from LiverTumorSegLib.output import casefiles
+
+    class KilledError(BaseException):
+        pass
+
+    do()
+    replace = type(do.output).replace
+
+    def stop(self, target):
+        if target.name == "case.seg.nrrd" and target.parent == do.output:
+            raise KilledError
+        return replace(self, target)
+
+    with monkeypatch.context() as during:
+        during.setattr(casefiles.Path, "replace", stop)
+        with pytest.raises(KilledError):
+            do("--threshold", "0.3")
+    assert not (do.output / "case.report.json").exists()
+    assert do().status == "done"
+
+
+def test_jobs_and_options_survive_the_way_to_a_worker(small_scan, tmp_path):
+    job = Job(3, CaseFiles((small_scan, tmp_path / "b\udcfc.nrrd"), "näme"), True)
+    assert job_of(job.line()) == job
+    assert "\n" not in job.line()
+    options = build_parser().parse_args(["x", "--output", "o", "--model", "m", "--threshold", "0.25"])
+    again = options_of(options_line(options))
+    assert isinstance(again, Namespace)
+    assert (again.model, again.localiser, again.threshold) == (options.model, None, 0.25)
+
+
+def test_plans_fit_cores_memory_and_cases():
+    plan = plan_for(100, on_cpu=True)
+    assert plan.workers * plan.threads <= cores()
+    free = free_memory()
+    assert free is None or plan.workers <= max(free // MEMORY_A_WORKER, 1)
+    assert dataclasses.astuple(plan_for(100, on_cpu=False)) == (1, cores(), 3)
+    assert dataclasses.astuple(plan_for(1, on_cpu=True)) == (1, cores(), 1)
+    assert plan_for(100, on_cpu=True, wanted=7).workers == 7
