@@ -4,7 +4,7 @@ import sys
 
 from bootstrap import enter
 
-enter("runtime")
+enter("train")
 
 from LiverTumorSegTraining.evaluation.cli import main  # noqa: E402
 

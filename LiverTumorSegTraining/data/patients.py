@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from LiverTumorSegLib.errors import InputError, UsageError
 
 from LiverTumorSegTraining.data.case import Case
-from LiverTumorSegTraining.recipe.config import DataConfig
+
+if TYPE_CHECKING:  # the follow-up imports this file without the packages of a training
+    from LiverTumorSegTraining.recipe.config import DataConfig
 
 _SHOWN = 3
 

@@ -74,8 +74,8 @@ def export_format(bundle: Bundle, folder: Path, format: str) -> float:
         )
     if for_monai and bundle.channel_intensities:
         raise UsageError(
-            f"Model {bundle.id!r} has a window of its own for single channels, which is written for no MONAI bundle: use "
-            "--format torchscript or onnx."
+            f"Model {bundle.id!r} has windows of their own for single channels, which is written for no MONAI bundle: "
+            "use --format torchscript or onnx."
         )
     module = Probabilities(bundle.build(), for_monai).eval()
     example, other = (_input(bundle, factor, for_monai) for factor in (1, 2))
@@ -108,6 +108,7 @@ def description(bundle: Bundle) -> dict[str, Any]:
     axes = "N, C, y, x (axial slices)" if bundle.network["dims"] == 2 else "N, C, z, y, x"
     return content | {
         "intensity": dataclasses.asdict(bundle.intensity),
+        "channel_intensities": [dataclasses.asdict(one) for one in bundle.channel_intensities],
         "input": f"{axes}; canonical grid (x to the patient's left, y to the back, z up)",
         "output": "probability of background, then of each label",
         "stride": stride_of(bundle),

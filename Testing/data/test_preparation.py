@@ -184,7 +184,7 @@ def test_the_slices_of_preset_d_hold_the_whole_liver(slice_mm, make, tiny, tmp_p
     organ = np.flatnonzero((prepared.label == LIVER.value).any(axis=(1, 2)))
     for step in range(4):
         shown = np.flatnonzero((sampler.patch(step, 0)[1] == LIVER.value).any(axis=(1, 2)))
-        assert np.array_equal(shown, organ)
+        assert set(organ) <= set(shown)
 
 
 def test_each_channel_of_ct_and_mr_has_its_own_window(make, tiny, tmp_path):

@@ -46,6 +46,20 @@ def locked(group: str) -> dict[str, list[str]]:
     return found
 
 
+OF_TRAINING = ("pydantic", "yaml", "monai", "optuna", "tensorboard", "skimage", "highdicom", "onnx")
+"""Modules of packages that only a training or a test brings."""
+
+
+@pytest.mark.parametrize("path", MAINS, ids=lambda path: path.name)
+def test_a_main_imports_no_more_than_its_packages(path):
+    text = path.read_text(encoding="utf-8")
+    module = re.search(r"^from (LiverTumorSeg\S+) import main", text, re.MULTILINE)
+    if 'enter("runtime"' not in text or module is None:
+        pytest.skip("has all packages, or nothing to import")
+    code = f"import sys; sys.modules.update(dict.fromkeys({OF_TRAINING!r})); import {module[1]}"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 @pytest.mark.parametrize("path", MAINS, ids=lambda path: path.name)
 def test_main_is_thin(path):
     lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]

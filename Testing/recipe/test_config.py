@@ -6,7 +6,7 @@ from LiverTumorSegLib.errors import UsageError
 
 from LiverTumorSegTraining.recipe.config import Config, load_config
 from LiverTumorSegTraining.recipe.config_errors import recipe_keys
-from LiverTumorSegTraining.training.cli import build_parser, main, parse
+from LiverTumorSegTraining.training.cli import build_parser, main, option_of, parse
 from LiverTumorSegTraining.training.model import network_of
 
 
@@ -69,7 +69,7 @@ def test_unreadable_recipes(tmp_path):
 def test_every_key_is_an_option_with_default_and_description():
     text = build_parser().format_help()
     for key, field in recipe_keys(Config).items():
-        assert f"--{key} " in text
+        assert f"{option_of(key)} " in text
         assert field.description, key
     assert "default 0.001" in text
 
