@@ -30,7 +30,8 @@ def test_memory_is_flat_and_every_output_is_there_once(request, start, small_sca
         event = json.loads(line)
         if event["event"] == "result":
             results[event["case"]] += 1
-            for one in (family := psutil.Process(process.pid), *family.children()):
+            family = psutil.Process(process.pid)
+            for one in (family, *family.children()):
                 held[one.pid].append(one.memory_info().rss / 2**20)
     assert process.wait(60) == 0
     assert results == dict.fromkeys(names, 1)
