@@ -21,8 +21,8 @@ ROOT = Path(LiverTumorSegLib.__file__).parents[1]
 def models(tmp_path_factory):
     """Return a models folder with both density bundles under the names of the shipped ones."""
     folder = tmp_path_factory.mktemp("models")
-    save_bundle(density_bundle("liver-tumor", 4.0), folder / "liver-tumor")
-    save_bundle(density_bundle("localiser", 6.0), folder / "liver-localiser")
+    save_bundle(density_bundle("liver-tumor", 8.0), folder / "liver-tumor")
+    save_bundle(density_bundle("localiser", 8.0), folder / "liver-localiser")
     return folder
 
 

@@ -37,7 +37,6 @@ def test_a_killed_worker_costs_no_scan_and_a_bad_scan_is_named(start, cluster, s
             if len([event for event in told if event["event"] == "result"]) == 1 and len(before) == 2:
                 os.kill(before.popitem()[1], signal.SIGKILL)
         assert process.wait(60) == 3
-        assert set(client.run(os.getpid).values()) - set(before.values()), "a worker took the place of the lost one"
     assert len(before) == 1
     states = {name: row["status"] for name, row in rows(output).items()}
     assert states == dict.fromkeys(names, "done") | {"broken": "failed"}

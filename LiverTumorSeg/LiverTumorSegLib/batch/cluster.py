@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import queue
+import shutil
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,12 +20,12 @@ from ..jsonfile import json_text
 from ..messages import Messages
 from ..output.casefiles import remove_leftovers
 from ..output.summary import Outcome
-from ..wholefile import write_text
 from .case import FAILED
 from .cluster_worker import do_job
 from .jobs import Job, options_line, tell
 
 TURN_S = 0.1
+ANSWER_S = 2
 CONNECT_S = 20
 CANCELLED = CancelledError("Cancelled before it began; scans that a worker has begun are finished.")
 _SETTLED = (0, InputError.exit_code, CancelledError.exit_code)
@@ -107,20 +108,27 @@ class _Run:
 
     def _hear(self, future: Any) -> LiverTumorSegError | None:
         """Take what a job came to; return what ends the whole batch."""
-        job, known = self._jobs[future.key], self._futures.pop(future.key, None)
-        if known is None:
-            return None
+        from distributed import TimeoutError as NotYetError
+
+        job = self._jobs[future.key]
         if future.cancelled():
             return LiverTumorSegError(
                 "The connection to the Dask cluster was lost: start it again and run the same command, which leaves "
                 "out what is finished."
             )
-        error = future.exception()
+        try:
+            error = future.exception(timeout=ANSWER_S)
+            answer = None if error is not None else future.result(timeout=ANSWER_S)
+        except NotYetError:
+            # The worker was lost before its answer was fetched, and another gives it once more.
+            self._ended.put(future)
+            return None
+        del self._futures[future.key]
         # A worker that was lost in the middle may have left something.
         remove_leftovers(self._folder, job.name)
-        if error is None:
-            told = [json.loads(line) for line in future.result()["lines"]]
-            code, worker = told[-1]["exit_code"], future.result()["worker"]
+        if answer is not None:
+            told = [json.loads(line) for line in answer["lines"]]
+            code, worker = told[-1]["exit_code"], answer["worker"]
         else:
             failure, worker = _failure_of(job, error), None
             code = failure.exit_code
@@ -168,13 +176,13 @@ def _client(address: str) -> Iterator[Any]:
 
 @contextmanager
 def _token(folder: Path) -> Iterator[Path]:
-    """Give a file by which a worker sees that the output folder is the one meant."""
+    """Give a folder by which a worker knows the output folder, and in which it notes what is done."""
     token = folder / f".batch-{uuid.uuid4().hex}"
-    write_text(token, "A batch that writes here is going on.\n")
+    token.mkdir()
     try:
         yield token
     finally:
-        token.unlink(missing_ok=True)
+        shutil.rmtree(token, ignore_errors=True)
 
 
 def _everywhere(options: argparse.Namespace, folder: Path) -> argparse.Namespace:

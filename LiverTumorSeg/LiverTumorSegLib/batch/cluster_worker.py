@@ -12,6 +12,7 @@ from typing import Any
 from ..errors import LiverTumorSegError, ModelError, UsageError
 from ..jsonfile import json_text
 from ..output.summary import Outcome
+from ..wholefile import write_text
 from .case import FAILED, CaseWork, segmenter_of
 from .jobs import JobMessages, job_of, options_of
 from .worker import unfailing
@@ -30,7 +31,8 @@ def do_job(options: str, provenance: str, token: str, line: str) -> dict[str, An
     provenance : str
         JSON of the models that the batch is made with.
     token : str
-        A file in the output folder, as the computer that asks sees it.
+        A folder in the output folder, as the computer that asks sees it. A job that is done is noted there: when the
+        worker is lost before its answer was fetched, the next one gives the same answer.
 
     Returns
     -------
@@ -40,9 +42,12 @@ def do_job(options: str, provenance: str, token: str, line: str) -> dict[str, An
     from distributed import get_worker
 
     job, stream = job_of(line), io.StringIO()
+    note = Path(token) / f"{job.number}.jsonl"
+    if note.is_file():
+        return {"worker": get_worker().address, "lines": note.read_text(encoding="utf-8").splitlines()}
     messages = JobMessages(job.number, stream, Lock())
     try:
-        if not Path(token).is_file():
+        if not Path(token).is_dir():
             raise UsageError(
                 f"The worker {platform.node()} does not see {Path(token).parent}: put scans and results where every "
                 "worker finds them under the same path."
@@ -53,7 +58,10 @@ def do_job(options: str, provenance: str, token: str, line: str) -> dict[str, An
         messages.outcome(Outcome(job.name, FAILED, str(error), error.exit_code))
     else:
         with _room:
-            messages.outcome(unfailing(work, job, messages, debug=False))
+            outcome = unfailing(work, job, messages, debug=False)
+        messages.outcome(outcome)
+        if outcome.exit_code == 0:
+            write_text(note, stream.getvalue())
     return {"worker": get_worker().address, "lines": stream.getvalue().splitlines()}
 
 
