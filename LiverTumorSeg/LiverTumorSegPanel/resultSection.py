@@ -15,6 +15,7 @@ from LiverTumorSegPanel.correctionEditor import CorrectionEditor
 from LiverTumorSegPanel.diameterMarks import hideDiameters, showDiameters
 from LiverTumorSegPanel.exportSection import ExportSection
 from LiverTumorSegPanel.inferenceProcess import RunRequest
+from LiverTumorSegPanel.keptProbability import keepProbability, removeForsaken
 from LiverTumorSegPanel.lesionTable import LesionTable
 from LiverTumorSegPanel.localSection import LocalSection
 from LiverTumorSegPanel.pollTimer import PollTimer
@@ -62,7 +63,6 @@ class ResultSection(Section):
         }
         super().__init__(ui, buttons)
         self._node = None
-        self._probabilities: dict[str, sitk.Image] = {}
         self.session: ReviewSession | None = None
         self._edits = PollTimer(EDIT_SETTLES_MS, self._followEdit, once=True)
         self._table = LesionTable(ui.lesionTable, self._onSelected, self._onVerdict)
@@ -100,7 +100,7 @@ class ResultSection(Section):
         Where the reader has worked on a result of the same CT, that one stays and the new one is compared with it.
         """
         if probability is not None:
-            self._probabilities[node.GetID()] = probability
+            keepProbability(node, volumeNode, probability)
         if self.session is not None and self.session.hasWork and self.session.volumeNode is volumeNode:
             self._followPendingEdit()
             node.GetDisplayNode().SetVisibility(False)
@@ -123,7 +123,6 @@ class ResultSection(Section):
 
     def forgetScene(self) -> None:
         """Let go of the scene's nodes."""
-        self._probabilities.clear()
         self.show(None)
         self._editor.forgetScene()
         super().forgetScene()
@@ -144,7 +143,7 @@ class ResultSection(Section):
         node, volumeNode = self._node, self._volumeNode()
         if not isResult(node) or volumeNode is None or volumeNode.GetImageData() is None or not hasLiverAndTumor(node):
             return None
-        return ReviewSession(node, volumeNode, self._editor.saveState, self._probabilities.get(node.GetID()))
+        return ReviewSession(node, volumeNode, self._editor.saveState)
 
     def _observe(self) -> None:
         scene = slicer.mrmlScene
@@ -156,8 +155,7 @@ class ResultSection(Section):
         self.watch(*watched)
 
     def _onScene(self, _caller, _event) -> None:
-        there = slicer.mrmlScene.GetNodeByID
-        self._probabilities = {nodeId: kept for nodeId, kept in self._probabilities.items() if there(nodeId)}
+        removeForsaken()
         self._showOrHide()
 
     def _showOrHide(self) -> None:

@@ -58,7 +58,7 @@ class qMRMLNodeComboBox(PythonQtMixin, QtWidgets.QComboBox):
     @QtCore.Slot("vtkMRMLScene*")
     def setMRMLScene(self, scene):
         self._scene = scene
-        for event in (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndCloseEvent):
+        for event in (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndCloseEvent, scene.EndImportEvent):
             scene.AddObserver(event, self._refresh)
         self._refresh()
 

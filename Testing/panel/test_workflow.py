@@ -47,6 +47,7 @@ def test_segments_a_ct_under_a_transform(phantomPanel, slicer, temporaryFolder):
     assert added == {
         *("vtkMRMLSegmentationNode", "vtkMRMLSegmentationDisplayNode"),
         *("vtkMRMLMarkupsLineNode", "vtkMRMLMarkupsDisplayNode"),  # the diameters of lesion 1; not saved
+        "vtkMRMLScriptedModuleNode",  # hidden: the tumour probability
     }
     for name, value in (("liver", 1), ("tumor", 2)):
         found = slicer.util.arrayFromSegmentBinaryLabelmap(node, name, panel.volume) != 0
