@@ -20,6 +20,7 @@ from LiverTumorSegPanel.lesionTable import LesionTable
 from LiverTumorSegPanel.localSection import LocalSection
 from LiverTumorSegPanel.pollTimer import PollTimer
 from LiverTumorSegPanel.progressText import durationText
+from LiverTumorSegPanel.rejectedOutlines import RejectedOutlines
 from LiverTumorSegPanel.resultRecords import (
     PREFIX,
     LesionRecord,
@@ -66,6 +67,7 @@ class ResultSection(Section):
         self.session: ReviewSession | None = None
         self._edits = PollTimer(EDIT_SETTLES_MS, self._followEdit, once=True)
         self._table = LesionTable(ui.lesionTable, self._onSelected, self._onVerdict)
+        self._rejected = RejectedOutlines()
         self._editor = CorrectionEditor(ui.correctButton.layout())
         self._slider = SensitivitySlider(ui, self._refresh)
         self._candidate = CandidateSection(ui, self._refresh)
@@ -137,6 +139,7 @@ class ResultSection(Section):
             self.session.close()
         self.session = None
         hideDiameters()
+        self._rejected.show(None)
 
     def _openSession(self) -> ReviewSession | None:
         """Return the session of the shown result; None where there is nothing to judge, or its CT is gone."""
@@ -178,6 +181,8 @@ class ResultSection(Section):
             button.enabled = self.session is not None
             button.visible = bool(lesions)
         ui.undoButton.enabled = self.session is not None
+        self._nameRejectButton(self._table.current)
+        self._rejected.show(self.session)
         self._export.update()
         self._slider.update()
         self._candidate.update()
@@ -208,6 +213,11 @@ class ResultSection(Section):
     def _onSelected(self, lesion: LesionRecord) -> None:
         jumpTo(self._node, lesion.placeRas)
         showDiameters(self._node, lesion.diametersRas())
+        self._nameRejectButton(lesion)
+
+    def _nameRejectButton(self, lesion: LesionRecord | None) -> None:
+        rejected = lesion is not None and lesion.verdict == "reject"
+        self.ui.rejectButton.text = _("Take back") if rejected else _("Reject")
 
     def _onFound(self, number: int) -> None:
         self._refresh()
