@@ -71,7 +71,7 @@ class ResultSection(Section):
         self._editor = CorrectionEditor(ui.correctButton.layout())
         self._slider = SensitivitySlider(ui, self._refresh)
         self._candidate = CandidateSection(ui, self._refresh)
-        self._export = ExportSection(ui, self._followPendingEdit)
+        self._export = ExportSection(ui, moduleFolder, self._followPendingEdit)
         self._local = LocalSection(ui, moduleFolder, placeRequest, self._followPendingEdit, self._onFound)
         ui.correctButton.connect("contentsCollapsed(bool)", self._onCorrectCollapsed)
         self.show(None)
@@ -126,6 +126,7 @@ class ResultSection(Section):
     def forgetScene(self) -> None:
         """Let go of the scene's nodes."""
         self.show(None)
+        self._export.forgetScene()
         self._editor.forgetScene()
         super().forgetScene()
 

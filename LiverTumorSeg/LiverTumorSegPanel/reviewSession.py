@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
-from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 import slicer
 from LiverTumorSegLib.errors import InputError
 from LiverTumorSegLib.labels import LIVER, TUMOR
-from LiverTumorSegLib.review.accepted import write_accepted_dicom, write_accepted_page
 from LiverTumorSegLib.review.candidate import Change, merge
 from LiverTumorSegLib.review.edits import erased_tumor_is_liver
 from LiverTumorSegLib.review.figures import LesionFigures, SessionFigures
+from LiverTumorSegLib.review.lesion_rows import row_of
 from LiverTumorSegLib.review.local import (
     LocalLesion,
     find_lesion,
@@ -27,7 +25,6 @@ from LiverTumorSegLib.review.question import Question
 from LiverTumorSegLib.review.region import changed_box
 from LiverTumorSegLib.review.sensitivity import Preview, Sensitivity
 from LiverTumorSegLib.review.totals import Totals, totals
-from LiverTumorSegLib.review.training_pair import TrainingPair, write_training_pair
 from LiverTumorSegLib.review.verdicts import (
     Verdict,
     Verdicts,
@@ -41,7 +38,7 @@ from LiverTumorSegLib.review.verdicts import (
 
 from LiverTumorSegPanel.keptProbability import probabilityOf
 from LiverTumorSegPanel.pollTimer import PollTimer
-from LiverTumorSegPanel.resultRecords import PREFIX, lesionsOf, provenanceOf, rowOf, storeFigures
+from LiverTumorSegPanel.resultRecords import PREFIX, lesionsOf, storeFigures
 from LiverTumorSegPanel.segmentLabels import readLabels, writeLabels
 from LiverTumorSegPanel.volumeExport import coreGrid
 
@@ -140,10 +137,6 @@ class ReviewSession:
         self.verdicts = follow_edit(self.verdicts, self.labels)
         self._store()
 
-    def completeFigures(self) -> None:
-        """Measure what is left out while the reader works: the distance to the liver's surface takes a second."""
-        self._store(gaps=True)
-
     @property
     def hasProbability(self) -> bool:
         """Whether the run's tumour probability was kept and lies on the CT as it is now."""
@@ -223,44 +216,6 @@ class ReviewSession:
             self._take(follow_edit(self.verdicts, found.labels), found.labels)
         return found
 
-    def trainingPair(self) -> Callable[[Path], TrainingPair]:
-        """Return what writes this session, as it is now, into a folder as a pair for training."""
-        kept = {
-            key: self.node.GetAttribute(PREFIX + key.capitalize()) or "" for key in ("model", "threshold", "quality")
-        }
-        return partial(
-            write_training_pair,
-            image=_imageOf(self.volumeNode),
-            labels=self.labels,
-            verdicts=self.verdicts,
-            original=self.original,
-            provenance=kept,
-        )
-
-    def page(self) -> Callable[[Path], None]:
-        """Return what writes the accepted lesions, as they are now, as a page with key images."""
-        return partial(
-            write_accepted_page,
-            title=self.node.GetName(),
-            image=_imageOf(self.volumeNode),
-            labels=self.labels,
-            verdicts=self.verdicts,
-            figures=self._measured(),
-            provenance=provenanceOf(self.node),
-        )
-
-    def dicom(self, files: Sequence[str]) -> Callable[[Path, str], tuple[Path, Path]]:
-        """Return what writes the accepted lesions, as they are now, as DICOM SEG and SR into a folder, by a name."""
-        return partial(
-            write_accepted_dicom,
-            labels=self.labels,
-            verdicts=self.verdicts,
-            figures=self._measured(),
-            grid=coreGrid(self.volumeNode),
-            dicom_files=tuple(files),
-            model=provenanceOf(self.node)["model"],
-        )
-
     def close(self) -> None:
         """Renew the surfaces if that is still to be done, and let go."""
         if self._surfaces.isRunning:
@@ -301,7 +256,7 @@ class ReviewSession:
         """Return the measuring of the CT as it is now, and its time stamp; what is known of the lesions is kept."""
         hu = slicer.util.arrayFromVolume(self.volumeNode)
         figures = SessionFigures(hu, coreGrid(self.volumeNode))
-        figures.measure(self.verdicts, self.labels, self._networksProbability(), gaps=False)
+        figures.measure(self.verdicts, self.labels, self.networksProbability, gaps=False)
         figures.adopt(self.verdicts, {record.number: record.figures for record in lesionsOf(self.node)})
         return self.volumeNode.GetImageData().GetMTime(), figures
 
@@ -318,20 +273,21 @@ class ReviewSession:
         self.node.SetAttribute(PREFIX + "Edited", "1")
         self._sensitivity = None
 
-    def _networksProbability(self) -> sitk.Image | None:
-        """Return the kept probability; the network gave no score for what was drawn by hand."""
+    @property
+    def networksProbability(self) -> sitk.Image | None:
+        """The kept probability; the network gave no score for what was drawn by hand."""
         return None if self.isEdited or self._kept is None else self._kept.image
 
-    def _measured(self, gaps: bool = False) -> tuple[LesionFigures, ...]:
+    def _measured(self) -> tuple[LesionFigures, ...]:
         """Return the figures as they are now; only what changed is measured."""
         if self._figures[0] != self.volumeNode.GetImageData().GetMTime():
             self._figures = self._newFigures()
-        return self._figures[1].measure(self.verdicts, self.labels, self._networksProbability(), gaps)
+        return self._figures[1].measure(self.verdicts, self.labels, self.networksProbability, gaps=False)
 
-    def _store(self, measure: bool = True, gaps: bool = False) -> None:
+    def _store(self, measure: bool = True) -> None:
         """Measure what changed, and keep figures and verdicts on the node so that they are saved with the scene."""
         if measure:
-            rows = [rowOf(each) for each in self._measured(gaps)]
+            rows = [row_of(each) for each in self._measured()]
         else:
             known = {record.number: record.figures for record in lesionsOf(self.node)}
             rows = [{**known[lesion.number], "verdict": lesion.verdict} for lesion in self.verdicts.lesions]
@@ -348,8 +304,3 @@ class ReviewSession:
 
 def _surfaceName() -> str:
     return slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
-
-
-def _imageOf(volumeNode) -> sitk.Image:
-    """Return the CT as a SimpleITK image (LPS, parent transforms aside)."""
-    return coreGrid(volumeNode).image(slicer.util.arrayFromVolume(volumeNode))

@@ -83,6 +83,12 @@ class Panel:
         self.wait(lambda: self.run is None, seconds)
         return self.widget.resultSection.node
 
+    def export(self, button):
+        """Press a button that exports and wait until it is written; return what the panel says then."""
+        button.click()
+        self.wait(lambda: not self.widget.resultSection._export.isWriting)
+        return self.ui.exportLabel.text
+
     def close(self):
         self.widget.cleanup()
         self.parent.hide()

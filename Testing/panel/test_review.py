@@ -299,9 +299,10 @@ def test_a_training_pair_is_what_was_judged_and_names_nobody(reading, slicer, ap
         button.click()
     dialogs.answer = str(tmp_path / "pairs")
     dialogs.mayClose = lambda: ui.resultSelector.setCurrentNode(None) or True  # another result, or none, meanwhile
-    ui.trainingButton.click()
+    told = reading.export(ui.trainingButton)
     (label,) = (tmp_path / "pairs").glob("*_label.nii.gz")
     learned = sitk.GetArrayFromImage(sitk.ReadImage(str(label)))
+    assert f"{label.name}, " in told
     assert (learned[LESIONS[0]] == 2).all()
     assert (learned[LESIONS[1]] == 1).all()
     assert (learned[LESIONS[2]] == 255).all()
