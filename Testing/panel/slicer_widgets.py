@@ -105,7 +105,9 @@ class ctkCollapsibleButton(PythonQtMixin, QtWidgets.QWidget):
         self._collapsed, self._shown = False, {}
         self._header = QtWidgets.QToolButton(self)
         self._header.setToolButtonStyle(QtCore.Qt.ToolButtonTextBesideIcon)
-        self._header.setStyleSheet("QToolButton{border:1px solid palette(mid); border-radius:3px}")
+        self._header.setStyleSheet(
+            "QToolButton{border:1px solid palette(mid); border-radius:3px; color:palette(window-text)}"
+        )
         self._header.clicked.connect(lambda: self._setCollapsed(not self._collapsed))
         self._style()
 
