@@ -110,6 +110,7 @@ class LiverTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self._onSceneStartClose)
         self.addObserver(scene, scene.EndCloseEvent, self._onSceneEndClose)
+        self.addObserver(scene, scene.EndImportEvent, self._onSceneEndImport)
         self.initializeParameterNode()
 
     def cleanup(self) -> None:
@@ -159,6 +160,8 @@ class LiverTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.resultSection.show(parameterNode.result if parameterNode else None)
 
     def _onParametersModified(self, _caller=None, _event=None) -> None:
+        if slicer.mrmlScene.IsImporting():  # the choices of a scene are there before the nodes that they name
+            return
         self.segmentSection.update()
         if self._parameterNode and self._parameterNode.result is not self.resultSection.node:
             self.resultSection.show(self._parameterNode.result)
@@ -174,6 +177,11 @@ class LiverTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _onSceneEndClose(self, _caller, _event) -> None:
         if self.parent.isEntered:
+            self.initializeParameterNode()
+
+    def _onSceneEndImport(self, _caller, _event) -> None:
+        if self._parameterNode:  # it may have been replaced, and the panel shown what was half loaded
+            self.setParameterNode(None)
             self.initializeParameterNode()
 
 

@@ -76,6 +76,10 @@ class JsonMessages:
         """Write a "place" line: the answer to a question about a place."""
         self._write("place", number=number, probability=probability, seconds=round(seconds, 3))
 
+    def written(self, files: Sequence[str]) -> None:
+        """Write a "written" line: the names of the files of an export."""
+        self._write("written", files=list(files))
+
     def close(self) -> None:
         """Nothing to end."""
 

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import slicer
 from LiverTumorSegLib.errors import InputError
 from LiverTumorSegLib.review.accepted import require_accepted
+from LiverTumorSegLib.review.lesion_rows import write_rows
 from slicer.i18n import tr as _
 
 from LiverTumorSegPanel.dependencies import DICOM_EXPORT, PAGE_EXPORT, ensurePackages
 from LiverTumorSegPanel.dicomFiles import dicomFilesOf
+from LiverTumorSegPanel.exportProcess import ExportProcess
 from LiverTumorSegPanel.fileDialog import chooseFileToSave, chooseFolder
-from LiverTumorSegPanel.resultRecords import isResult, lesionsOf, writeCsv
+from LiverTumorSegPanel.resultRecords import isResult, lesionsOf
 from LiverTumorSegPanel.reviewSession import ReviewSession
 from LiverTumorSegPanel.section import Section
+from LiverTumorSegPanel.textColors import textColor
 from LiverTumorSegPanel.volumeExport import fileStem
+
+PROGRESS_STEPS = 100
 
 
 class ExportSection(Section):
-    """Writes one result; DICOM and page hold the accepted lesions only.
+    """Writes one result; DICOM and page hold the accepted lesions only. A child process does it, one at a time.
 
     Everything is taken as it is when a button is pressed: while a dialog is open a run may end and another result be
     shown, or the scene be closed.
@@ -28,56 +34,72 @@ class ExportSection(Section):
     ----------
     ui : object
         The widgets of the panel.
+    moduleFolder : Path
+        Folder of the module.
     beforeExport : callable
         Called first: strokes that were just made count.
     """
 
-    def __init__(self, ui, beforeExport: Callable[[], None]):
+    def __init__(self, ui, moduleFolder: Path, beforeExport: Callable[[], None]):
         buttons = {
             "exportButton": self._onTable,
             "reportButton": self._onPage,
             "dicomButton": self._onDicom,
             "trainingButton": self._onTrainingPair,
+            "cancelExportButton": self._onCancel,
         }
         super().__init__(ui, buttons)
-        self._beforeExport = beforeExport
+        self._moduleFolder, self._beforeExport = moduleFolder, beforeExport
         self._node = None
         self._session: ReviewSession | None = None
+        self._process: ExportProcess | None = None
+        ui.exportBar.maximum = PROGRESS_STEPS
+        self._say("")
+
+    @property
+    def isWriting(self) -> bool:
+        """Whether an export is being written."""
+        return self._process is not None
 
     def use(self, node, session: ReviewSession | None) -> None:
-        """Export this result; the session is None where there is nothing to judge."""
+        """Export this result; the session is None where there is nothing to judge. What is being written goes on."""
         self._node, self._session = node, session
+        if not self.isWriting:
+            self._say("")
         self.update()
 
     def update(self) -> None:
         """Offer what can be written."""
-        self.ui.exportButton.enabled = isResult(self._node) and bool(lesionsOf(self._node))
-        for button in (self.ui.reportButton, self.ui.dicomButton, self.ui.trainingButton):
-            button.enabled = self._session is not None
+        ui, free = self.ui, not self.isWriting
+        ui.exportButton.enabled = free and isResult(self._node) and bool(lesionsOf(self._node))
+        for button in (ui.reportButton, ui.dicomButton, ui.trainingButton):
+            button.enabled = free and self._session is not None
+        ui.exportBar.visible = ui.cancelExportButton.visible = not free
 
     def forgetScene(self) -> None:
-        """Let go of the scene's nodes."""
+        """Let go of the scene's nodes, and of what is being written of them."""
         super().forgetScene()
         self._node, self._session = None, None
+        self._stop()
+        self._say("")
 
     def _onTable(self) -> None:
         self._beforeExport()
+        name = f"{fileStem(self._node.GetName())}.lesions.csv"
         if self._session is not None:
-            self._session.completeFigures()
-        lesions, name = lesionsOf(self._node), f"{fileStem(self._node.GetName())}.lesions.csv"
+            self._write("table", lambda: chooseFileToSave(_("Export the lesions"), name, "CSV (*.csv)"))
+            return
+        rows = [lesion.figures for lesion in lesionsOf(self._node)]  # without its CT nothing is measured anew
         path = chooseFileToSave(_("Export the lesions"), name, "CSV (*.csv)")
         if path is not None:
             with slicer.util.tryWithErrorDisplay(_("The lesions could not be exported.")):
-                writeCsv(path, lesions)
+                write_rows(path, rows)
+                self._say(_("Written: {files}.").format(files=path.name))
 
     def _onPage(self) -> None:
-        if not self._mayExport(PAGE_EXPORT):
-            return
-        write, name = self._session.page(), f"{fileStem(self._node.GetName())}.html"
-        path = chooseFileToSave(_("Export a page with key images"), name, "HTML (*.html)")
-        if path is not None:
-            with slicer.util.tryWithErrorDisplay(_("The page could not be written."), waitCursor=True):
-                write(path)
+        if self._mayExport(PAGE_EXPORT):
+            name = f"{fileStem(self._node.GetName())}.html"
+            self._write("page", lambda: chooseFileToSave(_("Export a page with key images"), name, "HTML (*.html)"))
 
     def _onDicom(self) -> None:
         files = dicomFilesOf(self._session.volumeNode)
@@ -88,15 +110,18 @@ class ExportSection(Section):
             )
             slicer.util.warningDisplay(sentence.format(name=self._session.volumeNode.GetName()))
             return
-        if not self._mayExport(DICOM_EXPORT):
-            return
-        write, name = self._session.dicom(files), fileStem(self._node.GetName())
-        folder = chooseFolder(_("Folder for DICOM SEG and SR"))
-        if folder is not None:
-            with slicer.util.tryWithErrorDisplay(_("The DICOM objects could not be written."), waitCursor=True):
-                segmentation, report = write(folder, name)
-                message = _("Written: {segmentation} and {report}, with the accepted lesions only.")
-                slicer.util.infoDisplay(message.format(segmentation=segmentation.name, report=report.name))
+        if self._mayExport(DICOM_EXPORT):
+            name = fileStem(self._node.GetName())
+
+            def choose() -> Path | None:
+                folder = chooseFolder(_("Folder for DICOM SEG and SR"))
+                return None if folder is None else folder / name
+
+            self._write("dicom", choose, files)
+
+    def _onTrainingPair(self) -> None:
+        self._beforeExport()
+        self._write("training", lambda: chooseFolder(_("Folder of training pairs")))
 
     def _mayExport(self, packages: dict[str, str]) -> bool:
         """Whether there is something to export and what writes it is installed; says what is missing."""
@@ -108,12 +133,49 @@ class ExportSection(Section):
             return False
         return ensurePackages(packages)
 
-    def _onTrainingPair(self) -> None:
-        self._beforeExport()
-        write = self._session.trainingPair()
-        folder = chooseFolder(_("Folder of training pairs"))
-        if folder is not None:
-            with slicer.util.tryWithErrorDisplay(_("The training pair could not be written."), waitCursor=True):
-                pair = write(folder)
-                message = _("Written: {image} and {label}. Neither holds a name, date or number of the patient.")
-                slicer.util.infoDisplay(message.format(image=pair.image.name, label=pair.label.name))
+    def _write(self, kind: str, choose: Callable[[], Path | None], files: list[str] | None = None) -> None:
+        """Take the session as it is, ask where to, and let the child process write it."""
+        with slicer.util.tryWithErrorDisplay(_("The export could not be started."), waitCursor=True):
+            process = ExportProcess(self._session, self._moduleFolder, kind, files or ())
+            try:
+                path = choose()
+                if path is not None and not self.isWriting:
+                    process.start(path, self._onProgress, lambda names, problem: self._onEnd(kind, names, problem))
+                    self._process = process
+            finally:
+                if self._process is not process:
+                    process.stop()
+        if self.isWriting:
+            self._onProgress(0.0, _("Starting"))
+            self.update()
+
+    def _onProgress(self, fraction: float, words: str) -> None:
+        self.ui.exportBar.value = round(fraction * PROGRESS_STEPS)
+        self._say(words)
+
+    def _onEnd(self, kind: str, names: list[str], problem: str) -> None:
+        self._process = None
+        if problem:
+            self._say(problem, "error")
+        elif kind == "training":
+            message = _("Written: {files}. None holds a name, date or number of the patient.")
+            self._say(message.format(files=", ".join(names)))
+        else:
+            message = _("Written: {files}.") if kind == "table" else _("Written: {files}, accepted lesions only.")
+            self._say(message.format(files=", ".join(names)))
+        self.update()
+
+    def _onCancel(self) -> None:
+        self._stop()
+        self._say(_("Cancelled. Nothing was written."))
+        self.update()
+
+    def _stop(self) -> None:
+        if self._process is not None:
+            self._process.stop()
+            self._process = None
+
+    def _say(self, text: str, kind: str = "") -> None:
+        self.ui.exportLabel.setStyleSheet(f"color: {textColor(kind)}" if kind else "")
+        self.ui.exportLabel.text = text
+        self.ui.exportLabel.visible = bool(text)

@@ -11,6 +11,7 @@ from slicer.i18n import tr as _
 from LiverTumorSegPanel.dependencies import missingPackages, missingText
 from LiverTumorSegPanel.inferenceProcess import RunRequest
 from LiverTumorSegPanel.inputCheck import checkVolumeNode
+from LiverTumorSegPanel.keptProbability import keepProbability
 from LiverTumorSegPanel.modelChoice import findModels, localiserOf, modelRoots, readChoice, tumorModels
 from LiverTumorSegPanel.segmentationRun import Outcome, SegmentationRun
 
@@ -51,6 +52,8 @@ def segmentAndWait(volumeNode, moduleFolder: Path, quality: str, model, device: 
             run.abandon()
     if ends[0].node is None:
         raise RuntimeError(ends[0].message)
+    if ends[0].probability is not None:
+        keepProbability(ends[0].node, volumeNode, ends[0].probability)
     return ends[0].node
 
 

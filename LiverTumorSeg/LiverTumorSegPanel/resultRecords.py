@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-
-from LiverTumorSegLib.review.figures import MEASURES, LesionFigures
-from LiverTumorSegLib.wholefile import whole_file
 
 PREFIX = "LiverTumorSeg."
 PROVENANCE = tuple(PREFIX + key for key in ("Model", "ModelSha256", "Threshold", "Quality", "Version"))
 """The attributes of a result that say where it came from."""
-
-_CSV_COLUMNS = ("number", "verdict", "place", "slice", *MEASURES)
 
 
 @dataclass(frozen=True)
@@ -29,7 +22,7 @@ class LesionRecord:
     verdict : str
         "", "accept", "reject" or "unsure".
     figures : dict
-        As `rowOf` gives them.
+        As ``row_of`` of the core gives them.
     """
 
     number: int
@@ -47,20 +40,6 @@ class LesionRecord:
         """Return the ends of the longest diameter and of the perpendicular one, in the same frame."""
         found = [self.figures.get(key) or [] for key in ("longest_lps_mm", "perpendicular_lps_mm")]
         return [[(-x, -y, z) for x, y, z in ends] for ends in found]
-
-
-def rowOf(figures: LesionFigures) -> dict[str, Any]:
-    """Return what is kept of one lesion, in JSON types."""
-    lesion, place = figures.lesion, figures.place
-    return {
-        "number": figures.number,
-        "verdict": figures.verdict,
-        "place": ", ".join(word for word in (place.lobe, place.height) if word),
-        "slice": place.slice_number,
-        "longest_lps_mm": figures.longest_lps_mm.tolist(),
-        "perpendicular_lps_mm": figures.perpendicular_lps_mm.tolist(),
-        **{key: value for key, value in vars(lesion).items() if key != "id"},
-    }
 
 
 def attributesOfReport(report: dict, volumeNode=None) -> dict[str, str]:
@@ -120,13 +99,3 @@ def storeFigures(node, rows: list[dict[str, Any]], volumes: dict[str, float]) ->
     """Keep lesions and volumes on a result's node."""
     node.SetAttribute(PREFIX + "Lesions", json.dumps(rows))
     node.SetAttribute(PREFIX + "VolumesMl", json.dumps(volumes))
-
-
-def writeCsv(path: Path, lesions: list[LesionRecord]) -> None:
-    """Write one row for each lesion, verdict included; coordinates are LPS millimetres."""
-    with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow([*_CSV_COLUMNS, "x_lps_mm", "y_lps_mm", "z_lps_mm"])
-        for lesion in lesions:
-            figures = ["" if lesion.figures.get(column) is None else lesion.figures[column] for column in _CSV_COLUMNS]
-            writer.writerow([*figures, *lesion.figures["centroid_lps_mm"]])

@@ -15,10 +15,12 @@ from LiverTumorSegPanel.correctionEditor import CorrectionEditor
 from LiverTumorSegPanel.diameterMarks import hideDiameters, showDiameters
 from LiverTumorSegPanel.exportSection import ExportSection
 from LiverTumorSegPanel.inferenceProcess import RunRequest
+from LiverTumorSegPanel.keptProbability import keepProbability, removeForsaken
 from LiverTumorSegPanel.lesionTable import LesionTable
 from LiverTumorSegPanel.localSection import LocalSection
 from LiverTumorSegPanel.pollTimer import PollTimer
 from LiverTumorSegPanel.progressText import durationText
+from LiverTumorSegPanel.rejectedOutlines import RejectedOutlines
 from LiverTumorSegPanel.resultRecords import (
     PREFIX,
     LesionRecord,
@@ -62,14 +64,14 @@ class ResultSection(Section):
         }
         super().__init__(ui, buttons)
         self._node = None
-        self._probabilities: dict[str, sitk.Image] = {}
         self.session: ReviewSession | None = None
         self._edits = PollTimer(EDIT_SETTLES_MS, self._followEdit, once=True)
         self._table = LesionTable(ui.lesionTable, self._onSelected, self._onVerdict)
+        self._rejected = RejectedOutlines()
         self._editor = CorrectionEditor(ui.correctButton.layout())
         self._slider = SensitivitySlider(ui, self._refresh)
         self._candidate = CandidateSection(ui, self._refresh)
-        self._export = ExportSection(ui, self._followPendingEdit)
+        self._export = ExportSection(ui, moduleFolder, self._followPendingEdit)
         self._local = LocalSection(ui, moduleFolder, placeRequest, self._followPendingEdit, self._onFound)
         ui.correctButton.connect("contentsCollapsed(bool)", self._onCorrectCollapsed)
         self.show(None)
@@ -100,7 +102,7 @@ class ResultSection(Section):
         Where the reader has worked on a result of the same CT, that one stays and the new one is compared with it.
         """
         if probability is not None:
-            self._probabilities[node.GetID()] = probability
+            keepProbability(node, volumeNode, probability)
         if self.session is not None and self.session.hasWork and self.session.volumeNode is volumeNode:
             self._followPendingEdit()
             node.GetDisplayNode().SetVisibility(False)
@@ -123,8 +125,8 @@ class ResultSection(Section):
 
     def forgetScene(self) -> None:
         """Let go of the scene's nodes."""
-        self._probabilities.clear()
         self.show(None)
+        self._export.forgetScene()
         self._editor.forgetScene()
         super().forgetScene()
 
@@ -138,13 +140,14 @@ class ResultSection(Section):
             self.session.close()
         self.session = None
         hideDiameters()
+        self._rejected.show(None)
 
     def _openSession(self) -> ReviewSession | None:
         """Return the session of the shown result; None where there is nothing to judge, or its CT is gone."""
         node, volumeNode = self._node, self._volumeNode()
         if not isResult(node) or volumeNode is None or volumeNode.GetImageData() is None or not hasLiverAndTumor(node):
             return None
-        return ReviewSession(node, volumeNode, self._editor.saveState, self._probabilities.get(node.GetID()))
+        return ReviewSession(node, volumeNode, self._editor.saveState)
 
     def _observe(self) -> None:
         scene = slicer.mrmlScene
@@ -156,8 +159,7 @@ class ResultSection(Section):
         self.watch(*watched)
 
     def _onScene(self, _caller, _event) -> None:
-        there = slicer.mrmlScene.GetNodeByID
-        self._probabilities = {nodeId: kept for nodeId, kept in self._probabilities.items() if there(nodeId)}
+        removeForsaken()
         self._showOrHide()
 
     def _showOrHide(self) -> None:
@@ -180,6 +182,8 @@ class ResultSection(Section):
             button.enabled = self.session is not None
             button.visible = bool(lesions)
         ui.undoButton.enabled = self.session is not None
+        self._nameRejectButton(self._table.current)
+        self._rejected.show(self.session)
         self._export.update()
         self._slider.update()
         self._candidate.update()
@@ -210,6 +214,11 @@ class ResultSection(Section):
     def _onSelected(self, lesion: LesionRecord) -> None:
         jumpTo(self._node, lesion.placeRas)
         showDiameters(self._node, lesion.diametersRas())
+        self._nameRejectButton(lesion)
+
+    def _nameRejectButton(self, lesion: LesionRecord | None) -> None:
+        rejected = lesion is not None and lesion.verdict == "reject"
+        self.ui.rejectButton.text = _("Take back") if rejected else _("Reject")
 
     def _onFound(self, number: int) -> None:
         self._refresh()

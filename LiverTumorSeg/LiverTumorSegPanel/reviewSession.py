@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
-from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 import slicer
-from LiverTumorSegLib.labels import TUMOR
-from LiverTumorSegLib.review.accepted import write_accepted_dicom, write_accepted_page
+from LiverTumorSegLib.errors import InputError
+from LiverTumorSegLib.labels import LIVER, TUMOR
 from LiverTumorSegLib.review.candidate import Change, merge
 from LiverTumorSegLib.review.edits import erased_tumor_is_liver
 from LiverTumorSegLib.review.figures import LesionFigures, SessionFigures
+from LiverTumorSegLib.review.lesion_rows import row_of
 from LiverTumorSegLib.review.local import (
     LocalLesion,
     find_lesion,
@@ -26,7 +25,6 @@ from LiverTumorSegLib.review.question import Question
 from LiverTumorSegLib.review.region import changed_box
 from LiverTumorSegLib.review.sensitivity import Preview, Sensitivity
 from LiverTumorSegLib.review.totals import Totals, totals
-from LiverTumorSegLib.review.training_pair import TrainingPair, write_training_pair
 from LiverTumorSegLib.review.verdicts import (
     Verdict,
     Verdicts,
@@ -38,8 +36,9 @@ from LiverTumorSegLib.review.verdicts import (
     stored_verdicts,
 )
 
+from LiverTumorSegPanel.keptProbability import probabilityOf
 from LiverTumorSegPanel.pollTimer import PollTimer
-from LiverTumorSegPanel.resultRecords import PREFIX, lesionsOf, provenanceOf, rowOf, storeFigures
+from LiverTumorSegPanel.resultRecords import PREFIX, lesionsOf, storeFigures
 from LiverTumorSegPanel.segmentLabels import readLabels, writeLabels
 from LiverTumorSegPanel.volumeExport import coreGrid
 
@@ -58,8 +57,6 @@ class ReviewSession:
         Its CT.
     saveState : callable
         Makes what follows one step of the editor's undo.
-    probability : sitk.Image, optional
-        The tumour probability that the run kept.
 
     Raises
     ------
@@ -67,10 +64,10 @@ class ReviewSession:
         If the segments "liver" and "tumor" are gone.
     """
 
-    def __init__(self, node, volumeNode, saveState: Callable[[], None], probability: sitk.Image | None = None):
+    def __init__(self, node, volumeNode, saveState: Callable[[], None]):
         self.node, self.volumeNode = node, volumeNode
         self._saveState = saveState
-        self._probability = probability
+        self._kept = probabilityOf(node)
         self._sensitivity: Sensitivity | None = None
         self._writing = False
         self._surfaces = PollTimer(SURFACE_MS, self._renewSurfaces, once=True)
@@ -81,6 +78,8 @@ class ReviewSession:
         self.verdicts: Verdicts = (
             restored_verdicts(json.loads(stored), self.labels) if stored else open_verdicts(self.labels)
         )
+        if self._kept is not None and not self._keptFits():
+            self._kept = None
         self._figures = self._newFigures()
         if not stored:
             self._store()
@@ -118,7 +117,7 @@ class ReviewSession:
         box = changed_box(before, after)
         if box is None:
             return
-        self.node.SetAttribute(PREFIX + "Edited", "1")
+        self._becomeEdited()
         mended = erased_tumor_is_liver(before[box], after[box])
         filled = after
         if not np.array_equal(mended, after[box]):
@@ -133,24 +132,31 @@ class ReviewSession:
     def followUndo(self) -> None:
         """Take notice of a step that was taken back."""
         self.labels = readLabels(self.node, self.volumeNode)
+        if self.isEdited:
+            self._sensitivity = None  # its outline of the organ may have been taken back
         self.verdicts = follow_edit(self.verdicts, self.labels)
         self._store()
 
-    def completeFigures(self) -> None:
-        """Measure what is left out while the reader works: the distance to the liver's surface takes a second."""
-        self._store(gaps=True)
-
     @property
     def hasProbability(self) -> bool:
-        """Whether the run's tumour probability was kept: not of a result of an earlier session."""
-        return self._probability is not None
+        """Whether the run's tumour probability was kept and lies on the CT as it is now."""
+        return self._kept is not None
+
+    @property
+    def defaultThreshold(self) -> float:
+        """The calibrated threshold that the run used."""
+        return float(self.node.GetAttribute(PREFIX + "Threshold") or 0.5)
 
     def sensitivity(self) -> Sensitivity:
         """Return the kept probability ready for any threshold; only with `hasProbability`."""
         if self._sensitivity is None:
-            threshold = float(self.node.GetAttribute(PREFIX + "Threshold") or 0.5)
-            image = coreGrid(self.volumeNode).image(self.labels)
-            self._sensitivity = Sensitivity.of(self._probability, image, threshold)
+            organ = self.labels
+            if not self.isEdited:  # as the run found it: at another threshold tumour may bulge beyond it
+                organ = np.zeros_like(self.labels)
+                self._kept.organ.paint(organ, LIVER.value)
+            self._sensitivity = Sensitivity.of(
+                self._kept.image, coreGrid(self.volumeNode).image(organ), self.defaultThreshold
+            )
         return self._sensitivity
 
     def settle(self, threshold: float) -> None:
@@ -164,7 +170,8 @@ class ReviewSession:
         self.node.SetAttribute(PREFIX + "ChosenThreshold", repr(threshold))
 
     def merge(self, candidate: np.ndarray, changes: Iterable[Change]) -> None:
-        """Take over some of what a second run would change, in one step of undo."""
+        """Take over some of what a second run would change, in one step of undo; as after a stroke, it is edited."""
+        self._becomeEdited()
         labels = merge(self.labels, candidate, changes)
         self._take(follow_edit(self.verdicts, labels), labels)
 
@@ -202,51 +209,12 @@ class ReviewSession:
         plan = plan_around(grid, question.point_mm, question.other_mm)
         whole = grid.image(self.labels)
         here = kept_probability_here(probability, whole, plan)
-        attributes = (self.node.GetAttribute(PREFIX + key) for key in ("ChosenThreshold", "Threshold"))
-        threshold = float(next(filter(None, attributes), 0.5))
+        threshold = float(self.node.GetAttribute(PREFIX + "ChosenThreshold") or self.defaultThreshold)
         found = find_lesion(here, self.labels, plan, grid.spacing_mm[::-1], threshold)
         if found is not None:
-            self.node.SetAttribute(PREFIX + "Edited", "1")
+            self._becomeEdited()
             self._take(follow_edit(self.verdicts, found.labels), found.labels)
         return found
-
-    def trainingPair(self) -> Callable[[Path], TrainingPair]:
-        """Return what writes this session, as it is now, into a folder as a pair for training."""
-        kept = {
-            key: self.node.GetAttribute(PREFIX + key.capitalize()) or "" for key in ("model", "threshold", "quality")
-        }
-        return partial(
-            write_training_pair,
-            image=_imageOf(self.volumeNode),
-            labels=self.labels,
-            verdicts=self.verdicts,
-            original=self.original,
-            provenance=kept,
-        )
-
-    def page(self) -> Callable[[Path], None]:
-        """Return what writes the accepted lesions, as they are now, as a page with key images."""
-        return partial(
-            write_accepted_page,
-            title=self.node.GetName(),
-            image=_imageOf(self.volumeNode),
-            labels=self.labels,
-            verdicts=self.verdicts,
-            figures=self._measured(),
-            provenance=provenanceOf(self.node),
-        )
-
-    def dicom(self, files: Sequence[str]) -> Callable[[Path, str], tuple[Path, Path]]:
-        """Return what writes the accepted lesions, as they are now, as DICOM SEG and SR into a folder, by a name."""
-        return partial(
-            write_accepted_dicom,
-            labels=self.labels,
-            verdicts=self.verdicts,
-            figures=self._measured(),
-            grid=coreGrid(self.volumeNode),
-            dicom_files=tuple(files),
-            model=provenanceOf(self.node)["model"],
-        )
 
     def close(self) -> None:
         """Renew the surfaces if that is still to be done, and let go."""
@@ -288,24 +256,38 @@ class ReviewSession:
         """Return the measuring of the CT as it is now, and its time stamp; what is known of the lesions is kept."""
         hu = slicer.util.arrayFromVolume(self.volumeNode)
         figures = SessionFigures(hu, coreGrid(self.volumeNode))
-        figures.measure(self.verdicts, self.labels, self._networksProbability(), gaps=False)
+        figures.measure(self.verdicts, self.labels, self.networksProbability, gaps=False)
         figures.adopt(self.verdicts, {record.number: record.figures for record in lesionsOf(self.node)})
         return self.volumeNode.GetImageData().GetMTime(), figures
 
-    def _networksProbability(self) -> sitk.Image | None:
-        """Return the kept probability; the network gave no score for what was drawn by hand."""
-        return None if self.isEdited else self._probability
+    def _keptFits(self) -> bool:
+        """Whether what the run kept lies on the CT: another grid may have been given to it since."""
+        within = all(s.stop <= n for s, n in zip(self._kept.organ.box, self.labels.shape, strict=True))
+        try:
+            return within and self.sensitivity() is not None
+        except InputError:
+            return False
 
-    def _measured(self, gaps: bool = False) -> tuple[LesionFigures, ...]:
+    def _becomeEdited(self) -> None:
+        """From here on the result is the reader's work, and so is the outline of the organ."""
+        self.node.SetAttribute(PREFIX + "Edited", "1")
+        self._sensitivity = None
+
+    @property
+    def networksProbability(self) -> sitk.Image | None:
+        """The kept probability; the network gave no score for what was drawn by hand."""
+        return None if self.isEdited or self._kept is None else self._kept.image
+
+    def _measured(self) -> tuple[LesionFigures, ...]:
         """Return the figures as they are now; only what changed is measured."""
         if self._figures[0] != self.volumeNode.GetImageData().GetMTime():
             self._figures = self._newFigures()
-        return self._figures[1].measure(self.verdicts, self.labels, self._networksProbability(), gaps)
+        return self._figures[1].measure(self.verdicts, self.labels, self.networksProbability, gaps=False)
 
-    def _store(self, measure: bool = True, gaps: bool = False) -> None:
+    def _store(self, measure: bool = True) -> None:
         """Measure what changed, and keep figures and verdicts on the node so that they are saved with the scene."""
         if measure:
-            rows = [rowOf(each) for each in self._measured(gaps)]
+            rows = [row_of(each) for each in self._measured()]
         else:
             known = {record.number: record.figures for record in lesionsOf(self.node)}
             rows = [{**known[lesion.number], "verdict": lesion.verdict} for lesion in self.verdicts.lesions]
@@ -322,8 +304,3 @@ class ReviewSession:
 
 def _surfaceName() -> str:
     return slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
-
-
-def _imageOf(volumeNode) -> sitk.Image:
-    """Return the CT as a SimpleITK image (LPS, parent transforms aside)."""
-    return coreGrid(volumeNode).image(slicer.util.arrayFromVolume(volumeNode))

@@ -19,6 +19,8 @@ GEOMETRY_TOLERANCE = 1e-3
 """Largest difference accepted between a result's grid and the CT's: mm for places, cosine for axes."""
 
 LIVER_OPACITY_3D = 0.35
+LIVER_FILL_2D = 0.3
+"""Of the fill that Slicer draws: what lies in the liver must be seen through it."""
 _GENERAL_LIST = "Segmentation category and type - 3D Slicer General Anatomy list"
 _DICOM_LIST = "Segmentation category and type - DICOM master list"
 _REGION_LIST = "Anatomic codes - DICOM master list"
@@ -222,6 +224,7 @@ def _display(node) -> None:
     display = node.GetDisplayNode()
     if node.GetSegmentation().GetSegment(LIVER.name):
         display.SetSegmentOpacity3D(LIVER.name, LIVER_OPACITY_3D)  # tumours inside must be seen
+        display.SetSegmentOpacity2DFill(LIVER.name, LIVER_FILL_2D)
 
 
 def resultName(volumeNode) -> str:

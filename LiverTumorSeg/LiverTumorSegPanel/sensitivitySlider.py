@@ -69,7 +69,7 @@ class SensitivitySlider:
         ).format(percent=100 * threshold)
 
     def _default(self) -> float:
-        return self._session.sensitivity().default_threshold
+        return self._session.defaultThreshold
 
     def _chosen(self) -> float:
         return float(self._session.node.GetAttribute(PREFIX + "ChosenThreshold") or self._default())

@@ -83,6 +83,12 @@ class Panel:
         self.wait(lambda: self.run is None, seconds)
         return self.widget.resultSection.node
 
+    def export(self, button):
+        """Press a button that exports and wait until it is written; return what the panel says then."""
+        button.click()
+        self.wait(lambda: not self.widget.resultSection._export.isWriting)
+        return self.ui.exportLabel.text
+
     def close(self):
         self.widget.cleanup()
         self.parent.hide()
@@ -126,7 +132,7 @@ def panel(application, slicer, temporaryFolder, monkeypatch):
     if raised:
         raise raised[0]
     scene = slicer.mrmlScene
-    for observed in (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndCloseEvent):
+    for observed in (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndCloseEvent, scene.EndImportEvent):
         scene.RemoveObservers(observed)
 
 
@@ -160,3 +166,29 @@ def phantomPanel(densityModels, slicer, tmp_path, temporaryFolder, monkeypatch, 
     opened.open()
     opened.volume, opened.labels = volume, labels
     return opened
+
+
+@pytest.fixture
+def reading(panel, slicer):
+    """An opened panel with a result of three lesions and a fourth that only a lower threshold shows."""
+    import numpy as np
+    from LiverTumorSegLib.labels import LIVER_TUMOR
+    from LiverTumorSegPanel.resultRecords import attributesOfReport
+    from LiverTumorSegPanel.segmentationImport import Labelmap, commitSegmentation
+    from LiverTumorSegPanel.volumeExport import coreGrid, gridOf
+    from scene_state import addLinearTransform, addScan
+
+    from reading_session import FAINT, SHAPE, SPACING, labelArray
+
+    panel.open()
+    volume = addScan("CT", SHAPE, SPACING)
+    volume.SetAndObserveTransformNodeID(addLinearTransform().GetID())
+    labels = labelArray()
+    report = {"threshold": 0.5, "volumes_ml": {}, "lesions": [], "model": {"id": "m", "version": "1"}}
+    grid = gridOf(volume)
+    node = commitSegmentation(volume, Labelmap(labels, LIVER_TUMOR, grid), "CT liver 1", attributesOfReport(report))
+    scores = np.where(labels == 2, 230, 5).astype(np.uint8)
+    scores[FAINT] = 90
+    panel.widget._onResult(node, volume, coreGrid(volume).image(scores))
+    panel.volume, panel.node = volume, node
+    return panel

@@ -209,7 +209,9 @@ def _useDevelopersCopy(folder):
         setattr(ctk, name, type(name, (), {}))
     for name in ("qMRMLSliderWidget", "qMRMLSpinBox", "qMRMLRangeWidget"):
         setattr(slicer, name, type(name, (), {}))
-    for name in ("i18n", "ScriptedLoadableModule", "parameterNodeWrapper"):
+    for name in ("i18n", "ScriptedLoadableModule", "parameterNodeWrapper", "packaging"):
+        if name == "packaging" and not (folder / "packaging.py").is_file():  # Slicer 5.10 has none
+            continue
         path = folder / f"{name}.py"
         locations = None if path.is_file() else [str(folder / name)]
         path = path if path.is_file() else folder / name / "__init__.py"

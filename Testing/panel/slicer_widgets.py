@@ -58,7 +58,7 @@ class qMRMLNodeComboBox(PythonQtMixin, QtWidgets.QComboBox):
     @QtCore.Slot("vtkMRMLScene*")
     def setMRMLScene(self, scene):
         self._scene = scene
-        for event in (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndCloseEvent):
+        for event in (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndCloseEvent, scene.EndImportEvent):
             scene.AddObserver(event, self._refresh)
         self._refresh()
 
@@ -105,7 +105,9 @@ class ctkCollapsibleButton(PythonQtMixin, QtWidgets.QWidget):
         self._collapsed, self._shown = False, {}
         self._header = QtWidgets.QToolButton(self)
         self._header.setToolButtonStyle(QtCore.Qt.ToolButtonTextBesideIcon)
-        self._header.setStyleSheet("QToolButton{border:1px solid palette(mid); border-radius:3px}")
+        self._header.setStyleSheet(
+            "QToolButton{border:1px solid palette(mid); border-radius:3px; color:palette(window-text)}"
+        )
         self._header.clicked.connect(lambda: self._setCollapsed(not self._collapsed))
         self._style()
 

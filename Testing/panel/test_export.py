@@ -4,6 +4,7 @@ import csv
 import types
 
 import numpy as np
+import psutil
 import pytest
 
 pytest.importorskip("slicer", reason="the slicer-core wheel is not installed")
@@ -71,8 +72,8 @@ def test_dicom_objects_of_the_accepted_lesion(judged, slicer, application, tmp_p
     dialogs = application.qt.QFileDialog
     dialogs.answer = str(folder)
     dialogs.mayClose = lambda: panel.ui.resultSelector.setCurrentNode(None) or True  # another result meanwhile
-    panel.ui.dicomButton.click()
-    assert panel.told == ["Written: CT_liver_1.seg.dcm and CT_liver_1.sr.dcm, with the accepted lesions only."]
+    told = panel.export(panel.ui.dicomButton)
+    assert told == "Written: CT_liver_1.seg.dcm, CT_liver_1.sr.dcm, accepted lesions only."
     segmentation = highdicom.seg.segread(folder / "CT_liver_1.seg.dcm")
     volume = segmentation.get_volume(combine_segments=True)
     assert np.count_nonzero(volume.array == 2) == 5 * 8 * 10
@@ -101,7 +102,7 @@ def test_a_page_of_the_accepted_lesion(judged, application, tmp_path):
     panel = judged
     judge(panel)
     application.qt.QFileDialog.answer = str(tmp_path / "page")
-    panel.ui.reportButton.click()
+    assert panel.export(panel.ui.reportButton) == "Written: page.html, accepted lesions only."
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert text.count("data:image/png;base64,") == 1
     assert "accepted 1 of 2" in text
@@ -120,7 +121,7 @@ def test_what_writes_the_page_is_installed_when_it_is_asked_for(judged, slicer, 
     panel.ui.reportButton.click()
     assert "jinja2>=3.1" in asked[0]
     assert not (tmp_path / "page.html").exists()
-    panel.ui.reportButton.click()
+    panel.export(panel.ui.reportButton)
     assert installed == ["jinja2>=3.1", "matplotlib>=3.8"]
     assert (tmp_path / "page.html").exists()
 
@@ -137,7 +138,7 @@ def test_the_table_has_the_distance_to_the_surface_also_after_an_edit(judged, sl
     mask[1:3, 3:28, 6:36] = True  # the outline moves: all distances change
     editor._stroke("liver", mask)
     application.qt.QFileDialog.answer = str(tmp_path / "a.csv")
-    panel.ui.exportButton.click()
+    panel.export(panel.ui.exportButton)
     with (tmp_path / "a.csv").open(encoding="utf-8") as stream:
         told = [float(row["distance_to_liver_surface_mm"]) for row in csv.DictReader(stream)]
     grid = coreGrid(panel.volume)
@@ -145,3 +146,72 @@ def test_the_table_has_the_distance_to_the_surface_also_after_an_edit(judged, sl
     assert labels[1, 10, 10] == 1
     expected = measure_lesions(grid.image(labels), grid.image(slicer.util.arrayFromVolume(panel.volume)))
     assert told == pytest.approx([lesion.distance_to_liver_surface_mm for lesion in expected])
+
+
+def test_the_panel_goes_on_while_a_page_is_written(judged, slicer, application, tmp_path, temporaryFolder):
+    panel, ui = judged, judged.ui
+    judge(panel)
+    application.qt.QFileDialog.answer = str(tmp_path / "page.html")
+    ui.reportButton.click()
+    assert not (tmp_path / "page.html").exists(), "the click does not wait for it"
+    assert ui.exportBar.visible
+    assert ui.cancelExportButton.visible
+    buttons = (ui.exportButton, ui.reportButton, ui.dicomButton, ui.trainingButton)
+    assert not any(button.enabled for button in buttons)
+    ui.lesionTable.setCurrentCell(0, 0)
+    ui.acceptButton.click()  # takes the verdict back: what is written was taken when the button was pressed
+    assert panel.widget.resultSection._export.isWriting
+    seen = set()
+    while panel.widget.resultSection._export.isWriting:
+        panel.wait(lambda: not panel.widget.resultSection._export.isWriting or ui.exportLabel.text not in seen)
+        seen.add(ui.exportLabel.text)
+    assert ui.exportLabel.text == "Written: page.html, accepted lesions only."
+    assert any(" s" in text for text in seen)
+    assert "accepted 1 of 2" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert all(button.enabled for button in buttons)
+    assert not ui.exportBar.visible
+    assert not list(temporaryFolder.iterdir())
+
+
+def end_by_cancel(panel, _slicer):
+    panel.ui.cancelExportButton.click()
+    return "Cancelled. Nothing was written."
+
+
+def end_by_kill(panel, _slicer):
+    psutil.Process(panel.widget.resultSection._export._process._process.pid).kill()
+    return "ended by the system"
+
+
+def end_by_closing(panel, slicer):
+    slicer.mrmlScene.Clear(False)
+    return ""
+
+
+@pytest.mark.parametrize("end", [end_by_cancel, end_by_kill, end_by_closing])
+def test_an_export_that_is_ended_leaves_nothing(judged, slicer, application, tmp_path, temporaryFolder, end):
+    panel = judged
+    judge(panel)
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "page.html").write_text("before", encoding="utf-8")
+    application.qt.QFileDialog.answer = str(folder / "page.html")
+    panel.ui.reportButton.click()
+    panel.wait(lambda: panel.ui.exportBar.value > 0)
+    words = end(panel, slicer)
+    panel.wait(lambda: not panel.widget.resultSection._export.isWriting)
+    assert words in panel.ui.exportLabel.text
+    assert [path.name for path in folder.iterdir()] == ["page.html"]
+    assert (folder / "page.html").read_text(encoding="utf-8") == "before"
+    assert not list(temporaryFolder.iterdir())
+
+
+def test_a_folder_that_takes_nothing_is_one_sentence(judged, application, tmp_path):
+    panel = judged
+    judge(panel)
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    application.qt.QFileDialog.answer = str(tmp_path / "file" / "page.html")
+    told = panel.export(panel.ui.reportButton)
+    assert told.startswith(f"The folder {tmp_path / 'file'} cannot be made")
+    assert "--output" not in told
+    assert panel.ui.reportButton.enabled

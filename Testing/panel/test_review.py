@@ -10,74 +10,13 @@ pytest.importorskip("PySide6", reason="PySide6-Essentials is not installed")
 
 import SimpleITK as sitk
 from PySide6 import QtCore, QtGui, QtTest, QtWidgets
-from scene_state import addLinearTransform, addScan
 
-SHAPE, SPACING = (40, 60, 70), (1.0, 1.2, 2.0)
-LESIONS = (np.s_[10:20, 15:27, 12:24], np.s_[24:30, 20:28, 12:20], np.s_[14:18, 36:40, 30:34])
-FAINT = np.s_[28:32, 36:41, 28:33]
-ORGAN = np.s_[4:36, 8:50, 6:44]
-
-
-def labelArray():
-    labels = np.zeros(SHAPE, np.uint8)
-    labels[ORGAN] = 1
-    for box in LESIONS:
-        labels[box] = 2
-    return labels
-
-
-@pytest.fixture
-def reading(panel, slicer):
-    """An opened panel with a result of three lesions and a fourth that only a lower threshold shows."""
-    from LiverTumorSegLib.labels import LIVER_TUMOR
-    from LiverTumorSegPanel.resultRecords import attributesOfReport
-    from LiverTumorSegPanel.segmentationImport import Labelmap, commitSegmentation
-    from LiverTumorSegPanel.volumeExport import coreGrid, gridOf
-
-    panel.open()
-    volume = addScan("CT", SHAPE, SPACING)
-    volume.SetAndObserveTransformNodeID(addLinearTransform().GetID())
-    labels = labelArray()
-    report = {"threshold": 0.5, "volumes_ml": {}, "lesions": [], "model": {"id": "m", "version": "1"}}
-    grid = gridOf(volume)
-    node = commitSegmentation(volume, Labelmap(labels, LIVER_TUMOR, grid), "CT liver 1", attributesOfReport(report))
-    scores = np.where(labels == 2, 230, 5).astype(np.uint8)
-    scores[FAINT] = 90
-    panel.widget._onResult(node, volume, coreGrid(volume).image(scores))
-    panel.volume, panel.node = volume, node
-    return panel
-
-
-def labelsNow(panel):
-    from LiverTumorSegPanel.segmentLabels import readLabels
-
-    return readLabels(panel.node, panel.volume)
+from reading_session import FAINT, LESIONS, SHAPE, SPACING, labelArray, labelsNow, sliceCentre, verdicts, worldOf
 
 
 def press(panel, key):
     QtTest.QTest.keyClick(panel.ui.lesionTable, key)
     panel.app.processEvents()
-
-
-def verdicts(panel):
-    return [lesion["verdict"] for lesion in json.loads(panel.node.GetAttribute("LiverTumorSeg.Lesions"))]
-
-
-def sliceCentre(slicer):
-    matrix = slicer.mrmlScene.GetSingletonNode("Red", "vtkMRMLSliceNode").GetSliceToRAS()
-    return [matrix.GetElement(row, 3) for row in range(3)]
-
-
-def worldOf(panel, index):
-    """Return the world position of a voxel index (k, j, i)."""
-    import vtk
-
-    matrix = vtk.vtkMatrix4x4()
-    panel.volume.GetIJKToRASMatrix(matrix)
-    k, j, i = index
-    world = [0.0] * 3
-    panel.volume.TransformPointToWorld(matrix.MultiplyPoint((i, j, k, 1))[:3], world)
-    return world
 
 
 def test_the_result_opens_on_its_first_lesion_with_its_diameters(reading, slicer):
@@ -245,18 +184,7 @@ def test_the_slider_asks_before_it_replaces_a_correction(reading, slicer, monkey
     assert np.array_equal(labelsNow(reading), corrected)
 
 
-def test_a_session_is_saved_with_the_scene(reading, slicer):
-    reading.ui.lesionTable.setCurrentCell(1, 0)
-    reading.ui.rejectButton.click()
-    reading.ui.resultSelector.setCurrentNode(None)
-    section = reading.widget.resultSection
-    section._probabilities.clear()  # as after loading the scene again
-    reading.ui.resultSelector.setCurrentNode(reading.node)
-    assert verdicts(reading) == ["", "reject", ""]
-    assert not reading.ui.sensitivitySlider.visible
-    reading.ui.lesionTable.setCurrentCell(1, 0)
-    reading.ui.acceptButton.click()
-    assert np.array_equal(labelsNow(reading), labelArray())
+def test_without_its_ct_a_result_can_be_looked_at_only(reading, slicer):
     slicer.mrmlScene.RemoveNode(reading.volume)
     reading.ui.resultSelector.setCurrentNode(None)
     reading.ui.resultSelector.setCurrentNode(reading.node)
@@ -371,9 +299,10 @@ def test_a_training_pair_is_what_was_judged_and_names_nobody(reading, slicer, ap
         button.click()
     dialogs.answer = str(tmp_path / "pairs")
     dialogs.mayClose = lambda: ui.resultSelector.setCurrentNode(None) or True  # another result, or none, meanwhile
-    ui.trainingButton.click()
+    told = reading.export(ui.trainingButton)
     (label,) = (tmp_path / "pairs").glob("*_label.nii.gz")
     learned = sitk.GetArrayFromImage(sitk.ReadImage(str(label)))
+    assert f"{label.name}, " in told
     assert (learned[LESIONS[0]] == 2).all()
     assert (learned[LESIONS[1]] == 1).all()
     assert (learned[LESIONS[2]] == 255).all()

@@ -7,7 +7,7 @@ import slicer
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
-SLICE_MANAGERS = ("vtkMRMLSegmentationsDisplayableManager2D",)
+SLICE_MANAGERS = ("vtkMRMLSegmentationsDisplayableManager2D", "vtkMRMLModelSliceDisplayableManager")
 THREE_D_MANAGERS = ("vtkMRMLSegmentationsDisplayableManager3D",)
 
 

@@ -1,15 +1,17 @@
 """Lesion measures against phantoms whose answers are known, and their invariance to the grid."""
 
-import time
-
 import numpy as np
 import pytest
 import SimpleITK as sitk
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from LiverTumorSegLib.errors import InputError
+from LiverTumorSegLib.pipeline import lesions as lesions_room
+from LiverTumorSegLib.pipeline import organ_surface, postprocess
 from LiverTumorSegLib.pipeline.diameters import axial_diameters
 from LiverTumorSegLib.pipeline.lesions import label_lesions, measure_lesions
+from scipy import ndimage
+from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 
@@ -240,22 +242,60 @@ def test_a_liver_that_fills_the_image_has_no_surface():
     assert lesion.distance_to_liver_surface_mm is None
 
 
-def test_a_whole_ct_with_fifty_lesions_takes_seconds():
+class Counted:
+    """A module or class whose calls are done, and the voxels of the largest array of each written down."""
+
+    def __init__(self, real, sizes, names=None):
+        self._real, self._sizes, self._names = real, sizes, names
+
+    def __getattr__(self, name):
+        real = getattr(self._real, name)
+        if not callable(real) or (self._names and name not in self._names):
+            return real
+
+        def call(*arguments, **options):
+            found = [a.GetNumberOfPixels() if isinstance(a, sitk.Image) else np.size(a) for a in arguments]
+            self._sizes.append(max(found))
+            return real(*arguments, **options)
+
+        return call
+
+
+def work_for(monkeypatch, lesions):
+    """Measure so many balls in an organ; return organ box, box of each lesion, arrays worked on, points asked for."""
     rng = np.random.default_rng(0)
-    array = np.zeros((300, 512, 512), np.uint8)
-    z, y, x = np.ogrid[80:220, 136:376, 70:330]
-    array[80:220, 136:376, 70:330] = ((z - 150) / 70) ** 2 + ((y - 256) / 120) ** 2 + ((x - 200) / 130) ** 2 < 1
-    grid = np.stack(np.meshgrid(*[np.arange(5)] * 3, indexing="ij"), -1).reshape(-1, 3)[:50]
-    for centre in grid * (12, 22, 24) + (120, 205, 150):
-        radius = int(rng.integers(2, 6))
-        near = tuple(slice(c - radius, c + radius + 1) for c in centre)
+    array = np.zeros((90, 160, 180), np.uint8)
+    organ = np.s_[30:75, 45:125, 40:140]
+    array[organ] = 1
+    for centre in np.stack(np.meshgrid(*[np.arange(5)] * 3, indexing="ij"), -1).reshape(-1, 3)[:lesions]:
+        radius, (z, y, x) = int(rng.integers(2, 4)), centre * (8, 14, 18) + (35, 53, 50)
         offsets = np.ogrid[tuple(slice(-radius, radius + 1) for _ in range(3))]
+        near = tuple(slice(c - radius, c + radius + 1) for c in (z, y, x))
         array[near][sum(o**2 for o in offsets) <= radius**2] = 2
-    image, density = as_image(array, (0.8, 0.8, 1)), as_image(array.astype(np.int16), (0.8, 0.8, 1))
-    started = time.perf_counter()
-    lesions = measure_lesions(image, density)
-    assert time.perf_counter() - started < 8
-    assert len(lesions) == 50
+    sizes, diameters, asked = [], [], []
+    with monkeypatch.context() as patch:
+        for room in (lesions_room, organ_surface, postprocess):
+            patch.setattr(room, "ndimage", Counted(ndimage, sizes))
+        patch.setattr(organ_surface, "sitk", Counted(sitk, sizes, ("SignedMaurerDistanceMap",)))
+        patch.setattr(organ_surface, "cKDTree", lambda points: Counted(cKDTree(points), asked, ("query",)))
+        patch.setattr(
+            lesions_room, "axial_diameters", lambda mask, *a: diameters.append(mask.size) or axial_diameters(mask, *a)
+        )
+        found = measure_lesions(as_image(array), as_image(array.astype(np.int16)))
+    assert len(found) == lesions
+    return array, array[organ].size, sizes, diameters, asked
+
+
+def test_fifty_lesions_cost_no_more_passes_over_the_scan_than_five(monkeypatch):
+    _array, _organ, few, _diameters, _asked = work_for(monkeypatch, 5)
+    array, organ, many, diameters, asked = work_for(monkeypatch, 50)
+    largest = 7**3
+    assert max(many) < 1.2 * organ < array.size / 5, "nothing is done to the whole scan"
+    assert sum(size > largest for size in many) == sum(size > largest for size in few)
+    assert len(many) == len(few), "and the small steps are done for all lesions at once"
+    assert len(diameters) == 50
+    assert max(diameters) <= largest, "each within its own box"
+    assert asked == [50 * 3], "one voxel of each lesion looks for the surface"
 
 
 def test_real_labels(shared_data):
