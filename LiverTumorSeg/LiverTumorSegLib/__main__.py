@@ -29,6 +29,7 @@ from .model.models import FINE, localiser_for, members_of, models_folder
 from .output.casefiles import Wanted, room_for, write_case
 from .output.summary import Outcome, finished_report, write_summary
 from .pipeline.inference import Segmenter
+from .pipeline.plan import memory_findings
 from .pipeline.result import Result
 from .place_service import serve_places
 from .request import build_parser, check_options, output_folder, postprocessing_of, requests_of
@@ -156,6 +157,9 @@ def _one_case(
 ) -> None:
     case = channels[0]
     require_room(folder, room_for(case))
+    # Said first: a process that runs out of memory says nothing any more.
+    warned = memory_findings(segmenter.plan(case.image))
+    messages.findings(case.name, warned)
     result = segmenter.segment(
         [channel.image for channel in channels],
         progress=lambda fraction, words: messages.progress(case.name, 0.05 + 0.85 * fraction, words),
@@ -163,8 +167,8 @@ def _one_case(
         modality=options.modality or case.modality,
         force=options.force,
     )
-    result = dataclasses.replace(result, findings=case.findings + result.findings)
-    messages.findings(case.name, result.findings)
+    messages.findings(case.name, case.findings + result.findings)
+    result = dataclasses.replace(result, findings=(*case.findings, *warned, *result.findings))
     messages.progress(case.name, 0.92, "Writing the results")
     wanted = Wanted(options.format, options.probabilities, options.dicom_seg)
     written = write_case(folder, case, result, segmenter.bundles, options.quality, wanted, lambda: stop[0])
