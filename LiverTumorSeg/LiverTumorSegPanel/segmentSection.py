@@ -151,6 +151,16 @@ class SegmentSection(Section):
         folder = self.models.folderOfWeights(node.GetAttribute(PREFIX + "ModelSha256") or "")
         return RunRequest(models=(folder,) if folder else (), device=self.models.device(), quality="standard")
 
+    def batchOptions(self) -> tuple[str, ...] | None:
+        """Return the options of the command line for a folder of scans; None while nothing can be segmented."""
+        folder = self.models.modelFolder()
+        if self._missing or folder is None or self.parameters is None:
+            return None
+        options = ["--model", str(folder), "--device", self.models.device()]
+        options += ["--quality", self.parameters.quality.value]
+        localiser = self.models.localiserFolder()
+        return (*options, "--localiser", str(localiser)) if localiser else tuple(options)
+
     def _installationFindings(self) -> list[PanelFinding]:
         findings = []
         if self._missing:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from LiverTumorSegLib.output.palette import AGREEMENT, GRID, NEUTRAL, PREDICTION, REFERENCE, SERIES, chart, svg_uri
 
 from .engine import Evaluation
 from .lesion_summary import RULES, SIZE_CLASSES
 from .metrics import BY_KEY
 from .paired import PairedDifference
-from .palette import AGREEMENT, GRID, NEUTRAL, PREDICTION, REFERENCE, SERIES, chart, svg_uri
 
 BAR_METRICS = ("dice", "iou", "accuracy", "precision", "recall", "specificity", "nsd")
 _MOST_NAMED_CASES = 40

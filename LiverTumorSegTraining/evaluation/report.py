@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import SimpleITK as sitk
+from LiverTumorSegLib.output.page import page_environment, write_number
 from LiverTumorSegLib.wholefile import write_text
 
 from .bootstrap import FEWEST_CASES, RESAMPLES, Estimate
@@ -24,7 +24,7 @@ from .charts import (
 from .engine import Evaluation
 from .lesion_summary import RULES, SIZE_CLASSES
 from .loading import load_case
-from .metrics import BY_KEY, METRICS, SCORES, WORST_AT_MISS, write_number
+from .metrics import BY_KEY, METRICS, SCORES, WORST_AT_MISS
 from .paired import PairedDifference
 from .pairing import CasePaths
 from .pictures import Scene, lesion_strip, make_scene, worst_slice_picture
@@ -75,7 +75,8 @@ def write_report(
     """
     pictures, missed = _pictures(evaluation, pictured_cases, pictured_lesions)
     lesion_regions = [region.name for region in evaluation.scheme.regions if region.lesions]
-    environment = report_environment()
+    environment = page_environment(Path(__file__).parent / "templates")
+    environment.filters["estimate"] = write_estimate
     page = environment.get_template("evaluation.html.j2").render(
         evaluation=evaluation,
         summary=evaluation.summary,
@@ -101,28 +102,6 @@ def write_report(
         other_model=other_model,
     )
     write_text(path, page)
-
-
-def report_environment(*folders: Path) -> Any:
-    """Return the jinja2 environment of this package's pages: everything escaped, unknown names an error.
-
-    Parameters
-    ----------
-    *folders : Path
-        Where templates lie beside those of the evaluation.
-    """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader([*folders, Path(__file__).parent / "templates"]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["number"] = write_number
-    environment.filters["estimate"] = write_estimate
-    return environment
 
 
 def write_estimate(estimate: Estimate, digits: int = 3) -> str:
