@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -47,6 +48,15 @@ def heightOf(volume: float, lowest: float, highest: float) -> float:
     return (math.log(max(volume, SMALLEST_ML) / lowest)) / span
 
 
+def spread(places: list[int], gap: int) -> list[int]:
+    """Return places moved down as far as is needed for each to be `gap` below the one above it; the order stays."""
+    moved = list(places)
+    order = sorted(range(len(places)), key=lambda index: places[index])
+    for above, below in itertools.pairwise(order):
+        moved[below] = max(moved[below], moved[above] + gap)
+    return moved
+
+
 def drawGrowth(curves: list[Curve], names: tuple[str, str]):
     """Return a pixmap: a line for each lesion, a dot alone for one that is new or gone; millilitres, logarithmic."""
     metrics = qt.QFontMetrics(qt.QApplication.font())
@@ -61,6 +71,14 @@ def drawGrowth(curves: list[Curve], names: tuple[str, str]):
         return pixmap
     lowest, highest = 0.6 * max(min(volumes), SMALLEST_ML), 1.7 * max(volumes)
     left, right, top, bottom = 5 * line, width - 5 * line, line, height - 2 * line
+    pens = [
+        qt.QPen(qt.QColor(readableColor(SERIES[index % len(SERIES)], background.name())), 2)
+        for index in range(len(curves))
+    ]
+
+    def yOf(volume: float) -> int:
+        return round(bottom - (bottom - top) * heightOf(volume, lowest, highest))
+
     painter = qt.QPainter(pixmap)
     painter.setRenderHint(qt.QPainter.Antialiasing)
     painter.setFont(qt.QApplication.font())
@@ -69,19 +87,19 @@ def drawGrowth(curves: list[Curve], names: tuple[str, str]):
         painter.drawLine(x, top, x, bottom)
         words = metrics.elidedText(name, qt.Qt.ElideMiddle, 9 * line)
         painter.drawText(x - metrics.horizontalAdvance(words) // 2, bottom + line + 2, words)
-    for number, curve in enumerate(curves):
-        painter.setPen(qt.QPen(qt.QColor(readableColor(SERIES[number % len(SERIES)], background.name())), 2))
-        places = [
-            (x, round(bottom - (bottom - top) * heightOf(volume, lowest, highest)), volume)
-            for x, volume in ((left, curve.before), (right, curve.now))
-            if volume > 0
-        ]
-        if len(places) == 2:
-            painter.drawLine(places[0][0], places[0][1], places[1][0], places[1][1])
-        for x, y, volume in places:
-            painter.drawEllipse(x - 3, y - 3, 6, 6)
-            words = f"{curve.name}: {volume:.1f}"
-            beside = x - 8 - metrics.horizontalAdvance(words) if x == left else x + 8
-            painter.drawText(beside, y + metrics.ascent() // 2, words)
+    for x, toLeft, sized in ((left, True, [c.before for c in curves]), (right, False, [c.now for c in curves])):
+        seen = [index for index, volume in enumerate(sized) if volume > 0]
+        heights = {index: yOf(sized[index]) for index in seen}
+        written = dict(zip(seen, spread([heights[index] for index in seen], metrics.ascent()), strict=True))
+        for index in seen:
+            painter.setPen(pens[index])
+            painter.drawEllipse(x - 3, heights[index] - 3, 6, 6)
+            words = f"{curves[index].name}: {sized[index]:.1f}"
+            beside = x - 8 - metrics.horizontalAdvance(words) if toLeft else x + 8
+            painter.drawText(beside, written[index] + metrics.ascent() // 2, words)
+    for curve, pen in zip(curves, pens, strict=True):
+        if curve.before > 0 and curve.now > 0:
+            painter.setPen(pen)
+            painter.drawLine(left, yOf(curve.before), right, yOf(curve.now))
     painter.end()
     return pixmap

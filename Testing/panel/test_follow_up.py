@@ -163,15 +163,24 @@ def test_dates_of_the_studies_are_told_when_they_are_in_order(followed, slicer):
     from LiverTumorSegPanel.followUpProcess import followUpCommand, studyDay
     from LiverTumorSegPanel.followUpSection import timePointOf
 
-    hierarchy = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSubjectHierarchyNode")
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     constants = slicer.vtkMRMLSubjectHierarchyConstants
     points = [timePointOf(node) for node in (followed.earlier, followed.node)]
     for point, date in zip(points, ("20240110", "20240302"), strict=True):
         study = hierarchy.CreateStudyItem(hierarchy.GetSceneItemID(), date)
         hierarchy.SetItemAttribute(study, constants.GetDICOMStudyDateAttributeName(), date)
         assert studyDay(point.volumeNode) == ""
-        hierarchy.SetItemParent(hierarchy.GetItemByDataNode(point.volumeNode), study)
+        hierarchy.CreateItem(study, point.volumeNode)
     files = [("a.seg.nrrd", "a.nrrd"), ("b.seg.nrrd", "b.nrrd")]
     command = followUpCommand(*points, files)
     assert command[command.index("--dates") + 1 :] == ["2024-01-10", "2024-03-02"]
     assert "--dates" not in followUpCommand(*reversed(points), files)
+
+
+def test_words_of_a_curve_do_not_lie_on_each_other(application):
+    from LiverTumorSegPanel.growthPicture import heightOf, spread
+
+    assert spread([50, 10, 52, 51], 10) == [50, 10, 70, 60]
+    assert spread([], 10) == []
+    rates = [heightOf(after, 1, 100) - heightOf(before, 1, 100) for before, after in ((1, 2), (20, 40))]
+    assert rates[0] == pytest.approx(rates[1]), "equal rates, equal slopes"
