@@ -96,6 +96,8 @@ class LiverTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def setup(self) -> None:
         """Build the panel; nothing is installed, no torch is imported, no process started."""
         ScriptedLoadableModuleWidget.setup(self)
+        from LiverTumorSegPanel.batchSection import BatchSection
+        from LiverTumorSegPanel.followUpSection import FollowUpSection
         from LiverTumorSegPanel.resultSection import ResultSection
         from LiverTumorSegPanel.segmentSection import SegmentSection
 
@@ -106,7 +108,9 @@ class LiverTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.logic = LiverTumorSegLogic()
         self.segmentSection = SegmentSection(self.ui, MODULE_FOLDER, self._onResult)
         self.resultSection = ResultSection(self.ui, MODULE_FOLDER, self.segmentSection.placeRequest)
-        self.sections = (self.segmentSection, self.resultSection)
+        self.followUpSection = FollowUpSection(self.ui, MODULE_FOLDER)
+        self.batchSection = BatchSection(self.ui, MODULE_FOLDER, self.segmentSection.batchOptions, self._onResult)
+        self.sections = (self.segmentSection, self.resultSection, self.followUpSection, self.batchSection)
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self._onSceneStartClose)
         self.addObserver(scene, scene.EndCloseEvent, self._onSceneEndClose)
@@ -157,17 +161,22 @@ class LiverTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.addObserver(parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersModified)
         for section in self.sections:
             section.setParameters(parameterNode)
-        self.resultSection.show(parameterNode.result if parameterNode else None)
+        self._show(parameterNode.result if parameterNode else None)
 
     def _onParametersModified(self, _caller=None, _event=None) -> None:
         if slicer.mrmlScene.IsImporting():  # the choices of a scene are there before the nodes that they name
             return
         self.segmentSection.update()
         if self._parameterNode and self._parameterNode.result is not self.resultSection.node:
-            self.resultSection.show(self._parameterNode.result)
+            self._show(self._parameterNode.result)
+
+    def _show(self, node) -> None:
+        self.resultSection.show(node)
+        self.followUpSection.use(node)
 
     def _onResult(self, node, volumeNode, probability) -> None:
         self.resultSection.showNew(node, volumeNode, probability)
+        self.followUpSection.use(self.resultSection.node)
         self._parameterNode.result = self.resultSection.node
 
     def _onSceneStartClose(self, _caller, _event) -> None:

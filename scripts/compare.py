@@ -6,7 +6,7 @@ from bootstrap import enter
 
 enter("runtime")
 
-from LiverTumorSegTraining.followup.cli import main  # noqa: E402
+from LiverTumorSegLib.followup.cli import main  # noqa: E402
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
+from .errors import InputError
+
 MAX_SHEAR = 1e-3
 """Largest cosine between two axes (or error of their length) that is put right silently; more is a real shear."""
 
@@ -178,6 +180,13 @@ def grid_difference(reference: sitk.Image, other: sitk.Image) -> str | None:
         if not np.allclose(expected, found, rtol=0.0, atol=GRID_TOLERANCE):
             return f"{name} {_rounded(found)} instead of {_rounded(expected)}"
     return None
+
+
+def require_same_grid(reference: sitk.Image, other: sitk.Image, what: str) -> None:
+    """Refuse an image whose size, spacing, origin or axes differ from the reference's."""
+    difference = grid_difference(reference, other)
+    if difference:
+        raise InputError(f"{what} has {difference} (the other labelmap); both must lie on the grid of the scan.")
 
 
 def _rounded(values: tuple[float, ...]) -> str:

@@ -27,17 +27,26 @@ class DeviceAnswer:
         Why not.
     devices : tuple of (str, str)
         Value for ``--device`` and words for the reader; "auto" first.
+    kinds : dict of str to str
+        For each value the kind of the device, as in the core's table of costs.
     """
 
     torch: str | None
     problem: str
     devices: tuple[tuple[str, str], ...]
+    kinds: dict[str, str]
 
 
 def deviceChoices(found: list) -> tuple[tuple[str, str], ...]:
     """Return the choices of the combo box for the devices found (fastest first)."""
     best = found[0][1] if found else _("CPU")
-    return (("auto", _("Automatic ({device})").format(device=best)), *((name, words) for name, words in found))
+    return (("auto", _("Automatic ({device})").format(device=best)), *((name, words) for name, words, _kind in found))
+
+
+def deviceKinds(found: list) -> dict[str, str]:
+    """Return the kind of each choice; "auto" is of the kind of the fastest device."""
+    kinds = {name: kind for name, _words, kind in found}
+    return {"auto": found[0][2], **kinds} if found else kinds
 
 
 class DeviceQuery:
@@ -67,6 +76,5 @@ class DeviceQuery:
             return
         self._timer.stop()
         problem = self._answer.get("problem") or ("" if self._answer else "\n".join(self._process.log[1:][-3:]))
-        self._onAnswer(
-            DeviceAnswer(self._answer.get("torch"), problem, deviceChoices(self._answer.get("devices", [])))
-        )
+        found = self._answer.get("devices", [])
+        self._onAnswer(DeviceAnswer(self._answer.get("torch"), problem, deviceChoices(found), deviceKinds(found)))

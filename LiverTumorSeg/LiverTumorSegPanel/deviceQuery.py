@@ -7,7 +7,10 @@ import sys
 
 
 def queryDevices() -> dict:
-    """Return {"torch": version or None, "devices": [[name for --device, words], ...]}, fastest first."""
+    """Return {"torch": version or None, "devices": [[name for --device, words, kind], ...]}, fastest first.
+
+    The kind is the one of the core's table of costs.
+    """
     try:
         import torch
     except Exception as error:  # a broken install raises OSError, a missing one ImportError: both mean "no torch"
@@ -15,11 +18,13 @@ def queryDevices() -> dict:
     devices = []
     for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
         properties = torch.cuda.get_device_properties(index)
-        devices.append([f"cuda:{index}", f"{properties.name}, {properties.total_memory / 2**30:.0f} GB"])
+        devices.append([f"cuda:{index}", f"{properties.name}, {properties.total_memory / 2**30:.0f} GB", "cuda"])
     mps = getattr(torch.backends, "mps", None)
     if mps is not None and mps.is_available():
-        devices.append(["mps", "Apple GPU"])
-    devices.append(["cpu", f"CPU, {torch.get_num_threads()} threads"])
+        devices.append(["mps", "Apple GPU", "mps"])
+    from LiverTumorSegLib.model.tiles import kind_of
+
+    devices.append(["cpu", f"CPU, {torch.get_num_threads()} threads", kind_of(torch.device("cpu"))])
     return {"torch": torch.__version__, "problem": "", "devices": devices}
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from LiverTumorSegLib.model.cost import NetworkSize
 from slicer.i18n import tr as _
 
 LOCALISER_TASK = "localiser"
@@ -24,6 +25,8 @@ class ModelChoice:
         Holds model.json and model.safetensors.
     id, version, task, sha256 : str
         As its model.json says; the hash is that of the weights.
+    size : NetworkSize or None
+        What a run with it costs goes by it; None for a network of a kind that nobody has measured.
     """
 
     folder: Path
@@ -31,6 +34,7 @@ class ModelChoice:
     version: str
     task: str
     sha256: str
+    size: NetworkSize | None = None
 
     @property
     def title(self) -> str:
@@ -52,7 +56,7 @@ def readChoice(folder: Path) -> ModelChoice | str:
     try:
         content = json.loads(description.read_text(encoding="utf-8"))
         id_, version, task = (str(content[key]) for key in ("id", "version", "task"))
-        choice = ModelChoice(folder, id_, version, task, str(content.get("sha256", "")))
+        choice = ModelChoice(folder, id_, version, task, str(content.get("sha256", "")), NetworkSize.of(content))
     except FileNotFoundError:
         return f"{folder} is not a model folder: it has no model.json."
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -80,15 +80,24 @@ class ModelSection(Section):
         _select(box, self._offered.index(choice) if choice else -1)
         self._onChanged()
 
+    def model(self) -> ModelChoice | None:
+        """Return the chosen model, or None when there is none."""
+        index = self.ui.modelComboBox.currentIndex
+        return self._offered[index] if 0 <= index < len(self._offered) else None
+
     def modelFolder(self) -> Path | None:
         """Return the chosen bundle folder, or None when there is no model."""
-        index = self.ui.modelComboBox.currentIndex
-        return self._offered[index].folder if 0 <= index < len(self._offered) else None
+        model = self.model()
+        return model.folder if model else None
 
     def folderOfWeights(self, sha256: str) -> Path | None:
         """Return the bundle folder with these weights; the chosen one when no model here has them."""
         same = [choice.folder for choice in self._offered if sha256 and choice.sha256 == sha256]
         return same[0] if same else self.modelFolder()
+
+    def localiser(self) -> ModelChoice | None:
+        """Return the model that finds the liver, or None."""
+        return self._localiser
 
     def localiserFolder(self) -> Path | None:
         """Return the localiser's folder; None leaves the choice to the command line."""
@@ -98,6 +107,10 @@ class ModelSection(Section):
         """Return the value for ``--device``."""
         box = self.ui.deviceComboBox
         return box.itemData(box.currentIndex) if box.currentIndex >= 0 else "auto"
+
+    def deviceKind(self) -> str:
+        """Return the kind of the chosen device as in the core's table of costs; empty while it is not known."""
+        return self.torch.kinds.get(self.device(), "") if self.torch else ""
 
     def queryDevices(self) -> None:
         """Ask for the devices in the background; asked again only after an install."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from LiverTumorSegPanel.inputCheck import checkVolumeNode
 from LiverTumorSegPanel.modelSection import ModelSection
 from LiverTumorSegPanel.panelFinding import PanelFinding
 from LiverTumorSegPanel.resultRecords import PREFIX
+from LiverTumorSegPanel.runPlan import learnPace, planFindings, planFor, planText
 from LiverTumorSegPanel.section import Section
 from LiverTumorSegPanel.segmentationRun import Outcome, SegmentationRun
 from LiverTumorSegPanel.textColors import textColor
@@ -104,10 +106,13 @@ class SegmentSection(Section):
         self.ui.noticeLabel.setStyleSheet(f"color: {textColor('quiet')}")
         self._showFindings(self._findings)
         findings = checkVolumeNode(volumeNode) + self._installationFindings()
+        ready = volumeNode is not None and not any(finding.grade == "error" for finding in findings)
+        plan = planFor(volumeNode, self.models, self.parameters.quality.value) if ready and self.run is None else None
+        self._showPlan(planText(plan, self.models.deviceKind()))
+        findings += planFindings(plan)
         self.ui.inputFindingsLabel.text = findingsAsHtml(findings)
         self.ui.inputFindingsLabel.visible = bool(findings)
         self.ui.installButton.visible = bool(self._missing) and not dependencies.needsRestart()
-        ready = volumeNode is not None and not any(finding.grade == "error" for finding in findings)
         self.ui.segmentButton.enabled = ready and self.run is None
         if ready:
             tip = _("Segment the liver and its tumours in '{name}' into a new segmentation.")
@@ -128,13 +133,15 @@ class SegmentSection(Section):
             quality=self.parameters.quality.value,
             force=force,
         )
-        self.run = SegmentationRun(
-            volumeNode,
-            self._moduleFolder,
-            request,
-            self._onProgress,
-            lambda outcome: self._onEnd(outcome, volumeNode),
-        )
+        plan, kind = planFor(volumeNode, self.models, request.quality), self.models.deviceKind()
+        started = time.monotonic()
+
+        def ended(outcome: Outcome) -> None:
+            if outcome.kind == "done":
+                learnPace(plan, kind, time.monotonic() - started)
+            self._onEnd(outcome, volumeNode)
+
+        self.run = SegmentationRun(volumeNode, self._moduleFolder, request, self._onProgress, ended)
         self._showRunning(True)
         self._onProgress(0.0, _("Starting"))
         self.update()
@@ -143,6 +150,16 @@ class SegmentSection(Section):
         """Return what segments a place of a result again: the model that made it. One pass is what seconds allow."""
         folder = self.models.folderOfWeights(node.GetAttribute(PREFIX + "ModelSha256") or "")
         return RunRequest(models=(folder,) if folder else (), device=self.models.device(), quality="standard")
+
+    def batchOptions(self) -> tuple[str, ...] | None:
+        """Return the options of the command line for a folder of scans; None while nothing can be segmented."""
+        folder = self.models.modelFolder()
+        if self._missing or folder is None or self.parameters is None:
+            return None
+        options = ["--model", str(folder), "--device", self.models.device()]
+        options += ["--quality", self.parameters.quality.value]
+        localiser = self.models.localiserFolder()
+        return (*options, "--localiser", str(localiser)) if localiser else tuple(options)
 
     def _installationFindings(self) -> list[PanelFinding]:
         findings = []
@@ -222,6 +239,11 @@ class SegmentSection(Section):
         ):
             widget.enabled = not running
         ui.inputSelector.enabled = not running
+
+    def _showPlan(self, text: str) -> None:
+        self.ui.planLabel.setStyleSheet(f"color: {textColor('quiet')}")
+        self.ui.planLabel.text = text
+        self.ui.planLabel.visible = bool(text)
 
     def _say(self, text: str) -> None:
         self.ui.statusLabel.text = text

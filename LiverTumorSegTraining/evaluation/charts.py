@@ -6,12 +6,22 @@ Each is handed to `write` when it is drawn, and what that returns is given back:
 from __future__ import annotations
 
 import numpy as np
+from LiverTumorSegLib.output.palette import (
+    AGREEMENT,
+    GRID,
+    NEUTRAL,
+    PREDICTION,
+    REFERENCE,
+    SERIES,
+    Writer,
+    chart,
+    svg_uri,
+)
 
 from .engine import Evaluation
 from .lesion_summary import RULES, SIZE_CLASSES
 from .metrics import BY_KEY
 from .paired import PairedDifference
-from .palette import AGREEMENT, GRID, NEUTRAL, PREDICTION, REFERENCE, SERIES, Writer, chart, svg_uri
 
 BAR_METRICS = ("dice", "iou", "accuracy", "precision", "recall", "specificity", "nsd")
 _MOST_NAMED_CASES = 40

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from LiverTumorSegLib.output.palette import Writer
 from LiverTumorSegLib.wholefile import whole_file
 
 from .charts import (
@@ -22,7 +23,6 @@ from .charts import (
 )
 from .engine import Evaluation
 from .paired import PairedDifference
-from .palette import Writer
 
 FORMATS = ("png", "pdf")
 DPI = 300

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 from LiverTumorSegLib.errors import InputError
-from LiverTumorSegLib.grid import grid_difference, place_in
+from LiverTumorSegLib.grid import place_in, require_same_grid
 from LiverTumorSegLib.labels import IGNORE
 from LiverTumorSegLib.output.segfile import read_segmentation
 from LiverTumorSegLib.scan.checks import superior_axis
@@ -120,10 +120,3 @@ def _voxels(labelmap: sitk.Image, grid: sitk.Image, path: Path, what: str) -> np
     if np.count_nonzero(full) != np.count_nonzero(part):
         raise InputError(f"{what} reaches beyond the case's grid; export it on the grid of the scan.")
     return full
-
-
-def require_same_grid(reference: sitk.Image, other: sitk.Image, what: str) -> None:
-    """Refuse an image whose size, spacing, origin or axes differ from the reference's."""
-    difference = grid_difference(reference, other)
-    if difference:
-        raise InputError(f"{what} has {difference} (the other labelmap); both must lie on the grid of the scan.")

@@ -68,10 +68,3 @@ SCORES = tuple(metric for metric in METRICS if metric.better != "none")
 
 WORST_AT_MISS = ("dice", "iou", "precision", "recall", "nsd")
 """Scores whose value for a total miss is the worst there is, so they may be averaged over a part of the cases."""
-
-
-def write_number(value: float | None, digits: int = 3) -> str:
-    """Return a figure as text; an em dash for a figure that does not exist."""
-    if value is None:
-        return "\N{EM DASH}"
-    return f"{value:.{digits}f}"

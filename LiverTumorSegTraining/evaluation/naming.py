@@ -11,12 +11,13 @@ import numpy as np
 import SimpleITK as sitk
 from LiverTumorSegLib.labelnames import canonical_name
 from LiverTumorSegLib.labels import LIVER, TUMOR
+from LiverTumorSegLib.output.labelvalues import IGNORED_NAME
 from LiverTumorSegLib.output.segfile import read_segmentation
 
 from LiverTumorSegTraining.data.description import BRATS_LABELS, Description, describe
 
 from .pairing import SUFFIXES, CasePaths
-from .regions import BRATS, IGNORED_NAME, LIVER_TUMOR, Region, Scheme
+from .regions import BRATS, LIVER_TUMOR, Region, Scheme
 
 _LESION_WORDS = frozenset({"tumor", "lesion", "cyst", "metastasis", "metastase", "carcinoma", "nodule"})
 

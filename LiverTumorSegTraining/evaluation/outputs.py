@@ -7,6 +7,7 @@ import dataclasses
 from pathlib import Path
 
 from LiverTumorSegLib.jsonfile import write_json
+from LiverTumorSegLib.output.spreadsheet import spreadsheet_cell
 from LiverTumorSegLib.wholefile import whole_file
 
 from .engine import Evaluation
@@ -85,8 +86,3 @@ def write_lesions_csv(path: Path, evaluation: Evaluation) -> None:
                             *verdicts,
                         ]
                     )
-
-
-def spreadsheet_cell(text: str) -> str:
-    """Return text that a spreadsheet does not take for a formula."""
-    return f"'{text}" if text[:1] in "=+-@" else text

@@ -11,10 +11,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
+from LiverTumorSegLib.output.palette import (
+    AGREEMENT_ON_SCAN,
+    PREDICTION_ON_SCAN,
+    REFERENCE_ON_SCAN,
+    Writer,
+    chart,
+    picture_uri,
+)
 
 from .case_scores import LesionRecord
 from .loading import LoadedCase
-from .palette import AGREEMENT_ON_SCAN, PREDICTION_ON_SCAN, REFERENCE_ON_SCAN, Writer, chart, picture_uri
 from .regions import Region
 
 _LIVER_WINDOW = (-100.0, 200.0)

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from LiverTumorSegLib.errors import InputError, UsageError
+from LiverTumorSegLib.errors import UsageError
 from LiverTumorSegLib.labelnames import canonical_name
 from LiverTumorSegLib.labels import IGNORE
-
-IGNORED_NAME = "ignore"
-"""The name by which a dataset.json marks voxels whose truth is unknown."""
+from LiverTumorSegLib.output.labelvalues import meant_values
 
 
 @dataclass(frozen=True)
@@ -164,43 +162,5 @@ def canonical_labels(
     InputError
         For values that are not whole numbers or that no region uses, and when only some segment names are known.
     """
-    present = _present_values(labels, what)
-    meant = {**scheme.names, IGNORED_NAME: IGNORE}
-    known = {name: meant[canonical_name(name)] for name in segments if canonical_name(name) in meant}
-    used = {name: value for name, value in segments.items() if value in present}
-    table = np.arange(256, dtype=np.uint8)
-    if known:
-        unknown = sorted(set(used) - set(known))
-        if unknown:
-            raise InputError(
-                f"{what}: the segments {', '.join(map(repr, unknown))} belong to no region; known names are "
-                f"{', '.join(sorted(scheme.names))}. Rename or remove them."
-            )
-        # Values that the names renumber may have had another meaning of their own.
-        for name, value in known.items():
-            table[segments[name]] = value
-        listed = set(segments.values())
-        strays = sorted(present - listed - {0, scheme.ignore})
-    else:
-        strays = sorted(present - scheme.values - {0, scheme.ignore})
-    if strays:
-        raise InputError(
-            f"{what}: label values {', '.join(map(str, strays))} belong to no region "
-            f"({', '.join(f'{r.name}={r.values}' for r in scheme.regions)}). Define a region for them or remove them."
-        )
-    compact = labels.astype(np.uint8, copy=False)
-    return compact if np.array_equal(table, np.arange(256)) else table[compact]
-
-
-def _present_values(labels: npt.NDArray[np.generic], what: str) -> frozenset[int]:
-    """Return the values of a labelmap, refusing any that is not a whole number from 0 to 255."""
-    if labels.dtype == np.uint8:
-        # A histogram slice by slice: a whole-volume bincount would first copy the volume as 64-bit integers.
-        counts = sum((np.bincount(part.ravel(), minlength=256) for part in labels), np.zeros(256, dtype=np.int64))
-        return frozenset(int(value) for value in np.flatnonzero(counts))
-    values = np.unique(labels)
-    wrong = values[(values < 0) | (values > 255) | (values != np.floor(values))]
-    if wrong.size:
-        shown = ", ".join(f"{value:g}" for value in wrong[:5])
-        raise InputError(f"{what}: the labelmap holds {shown}; label values are whole numbers from 0 to 255.")
-    return frozenset(int(value) for value in values)
+    allowed = {region.name: region.values for region in scheme.regions}
+    return meant_values(labels, segments, scheme.names, allowed, scheme.ignore, what)

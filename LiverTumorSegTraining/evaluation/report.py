@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import SimpleITK as sitk
+from LiverTumorSegLib.output.page import page_environment, write_number
+from LiverTumorSegLib.output.palette import picture_uri
 from LiverTumorSegLib.wholefile import write_text
 
 from LiverTumorSegTraining.data.studies.study import read_image
@@ -28,10 +29,9 @@ from .engine import Evaluation
 from .figure_files import file_writer
 from .lesion_summary import RULES, SIZE_CLASSES
 from .loading import load_case
-from .metrics import BY_KEY, WORST_AT_MISS, write_number
+from .metrics import BY_KEY, WORST_AT_MISS
 from .paired import PairedDifference
 from .pairing import CasePaths
-from .palette import picture_uri
 from .pictures import Scene, lesion_strip, make_scene, worst_slice_picture
 
 PAIRED_CHARTS = ("dice", "nsd", "hd95_mm")
@@ -83,7 +83,8 @@ def write_report(
     """
     pictures, missed = _pictures(evaluation, pictured_cases, pictured_lesions, figures)
     lesion_regions = [region.name for region in evaluation.scheme.regions if region.lesions]
-    environment = report_environment()
+    environment = page_environment(Path(__file__).parent / "templates")
+    environment.filters["estimate"] = write_estimate
     page = environment.get_template("evaluation.html.j2").render(
         evaluation=evaluation,
         summary=evaluation.summary,
@@ -110,28 +111,6 @@ def write_report(
         other_model=other_model,
     )
     write_text(path, page)
-
-
-def report_environment(*folders: Path) -> Any:
-    """Return the jinja2 environment of this package's pages: everything escaped, unknown names an error.
-
-    Parameters
-    ----------
-    *folders : Path
-        Where templates lie beside those of the evaluation.
-    """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader([*folders, Path(__file__).parent / "templates"]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["number"] = write_number
-    environment.filters["estimate"] = write_estimate
-    return environment
 
 
 def write_estimate(estimate: Estimate, digits: int = 3) -> str:

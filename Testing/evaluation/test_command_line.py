@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from LiverTumorSegLib.errors import InputError
+from LiverTumorSegLib.followup.cli import main as compare
 from LiverTumorSegLib.labels import LIVER_TUMOR as LABELS
 from LiverTumorSegLib.output.segfile import write_segmentation
 
@@ -18,7 +19,6 @@ from LiverTumorSegTraining.evaluation.loading import load_case
 from LiverTumorSegTraining.evaluation.pairing import case_name, pair_cases
 from LiverTumorSegTraining.evaluation.phantoms import degrade, random_pair
 from LiverTumorSegTraining.evaluation.regions import LIVER_TUMOR
-from LiverTumorSegTraining.followup.cli import main as compare
 
 SPACING = (0.9, 0.9, 2.0)
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from LiverTumorSegLib.errors import InputError
+from LiverTumorSegLib.followup.cli import compare, main
+from LiverTumorSegLib.followup.registration import IDENTITY, align_livers
+from LiverTumorSegLib.followup.response import assess, choose_targets, measure_changes
+from LiverTumorSegLib.followup.timepoints import TimePoint
+from LiverTumorSegLib.followup.tracking import follow
 
 from LiverTumorSegTraining.evaluation.phantoms import ball
-from LiverTumorSegTraining.followup.cli import compare, main
-from LiverTumorSegTraining.followup.registration import IDENTITY, align_livers
-from LiverTumorSegTraining.followup.response import assess, choose_targets, measure_changes
-from LiverTumorSegTraining.followup.timepoints import TimePoint
-from LiverTumorSegTraining.followup.tracking import follow
 
 SHAPE = (60, 150, 170)
 SPACING = (2.5, 1.4, 1.4)

@@ -5,8 +5,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from LiverTumorSegLib.model.cost import LARGEST_TILE_VOXELS
 from LiverTumorSegLib.model.network import UNet
-from LiverTumorSegLib.model.tile_plan import LARGEST_TILE_VOXELS, MARGIN_VOXELS, TilePlan, plan_tiles
+from LiverTumorSegLib.model.tile_plan import MARGIN_VOXELS, TilePlan, plan_tiles
 from LiverTumorSegLib.model.tiles import blend
 
 CPU = torch.device("cpu")

@@ -12,7 +12,9 @@ from scene_state import addScan
 READERS_WAY = (
     *("inputSelector", "segmentButton", "resultSelector", "lesionTable"),
     *("acceptButton", "rejectButton", "unsureButton", "placeButton", "boxButton", "undoButton", "trainingButton"),
-    *("exportButton", "reportButton", "dicomButton", "modelComboBox", "modelFolderButton", "modelFileButton"),
+    *("exportButton", "reportButton", "dicomButton", "earlierSelector", "earlierFileButton", "compareButton"),
+    *("batchScansButton", "batchResultsButton", "batchStartButton"),
+    *("modelComboBox", "modelFolderButton", "modelFileButton"),
     *("deviceComboBox", "qualityComboBox", "copyLogButton"),
 )
 
@@ -33,7 +35,8 @@ def test_tab_goes_from_top_to_bottom_through_everything(panel, slicer):
     labels[5:9, 5:9, 5:9] = 2
     node = commitSegmentation(volume, Labelmap(labels, LIVER_TUMOR, gridOf(volume)), "r", attributesOfReport({}))
     panel.widget._onResult(node, volume, None)
-    panel.ui.advancedButton.collapsed = False
+    for button in (panel.ui.followUpButton, panel.ui.batchButton, panel.ui.advancedButton):
+        button.collapsed = False
     for _settle in range(3):
         panel.parent.resize(470, 1400)
         panel.app.processEvents()

@@ -22,6 +22,7 @@ from ..model.models import FINE, localiser_for, members_of, models_folder
 from ..output.casefiles import Wanted, room_for, write_case
 from ..output.summary import Outcome, is_finished
 from ..pipeline.inference import Segmenter
+from ..pipeline.plan import memory_findings
 from ..pipeline.result import Result
 from ..request import postprocessing_of
 from ..scan.channels import CaseFiles, read_channels
@@ -120,6 +121,9 @@ class CaseWork:
     def _segment_and_write(self, channels: list[CaseImage], messages: Messages) -> None:
         case, options = channels[0], self._options
         require_room(self._folder, room_for(case))
+        # Said first: a process that runs out of memory says nothing any more.
+        warned = memory_findings(self.segmenter.plan(case.image))
+        messages.findings(case.name, warned)
         result = self.segmenter.segment(
             [channel.image for channel in channels],
             progress=lambda fraction, words: messages.progress(case.name, 0.05 + 0.85 * fraction, words),
@@ -127,8 +131,8 @@ class CaseWork:
             modality=options.modality or case.modality,
             force=options.force,
         )
-        result = dataclasses.replace(result, findings=case.findings + result.findings)
-        messages.findings(case.name, result.findings)
+        messages.findings(case.name, case.findings + result.findings)
+        result = dataclasses.replace(result, findings=(*case.findings, *warned, *result.findings))
         with self._writing:
             messages.progress(case.name, 0.92, "Writing the results")
             bundles, asked = self.segmenter.bundles, self._asked([channel.sha256 for channel in channels])

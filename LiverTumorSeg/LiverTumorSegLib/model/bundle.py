@@ -116,6 +116,22 @@ class Bundle:
         """Return how the values of a channel become network input."""
         return self.channel_intensities[channel] if self.channel_intensities else self.intensity
 
+    def intensity_at(self, liver_hu: float | None) -> Intensity:
+        """Return how voxel values become network input, in a scan whose liver has this density.
+
+        Raises
+        ------
+        ModelError
+            If the model goes by that density and nothing tells it.
+        """
+        if self.intensity.liver_hu is None:
+            return self.intensity
+        if liver_hu is None:
+            raise ModelError(
+                f"Model {self.id!r} goes by the liver's density: it needs a localiser that finds the liver."
+            )
+        return self.intensity.at(liver_hu)
+
     def build(self) -> Network:
         """Return the network with these weights, in evaluation mode, float32.
 

@@ -11,12 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .cost import LARGEST_TILE_VOXELS
 from .families import Network
 
 Window = tuple[slice, ...]
 
-LARGEST_TILE_VOXELS = 8_000_000
-"""One pass over so many voxels needs about a gigabyte; the box of nearly every liver is smaller."""
 NNUNET_LARGEST_WEIGHT = 10.0
 """In the middle of nnU-Net's tiles: with 16-bit numbers it decides what is left of the weights at their corners."""
 MARGIN_VOXELS = 48
@@ -121,6 +120,7 @@ def plan_tiles(
     shape: tuple[int, ...],
     overlap: float = 0.25,
     flips: int = 1,
+    largest: int = LARGEST_TILE_VOXELS,
 ) -> TilePlan:
     """Return how a network of a bundle goes over an array.
 
@@ -139,13 +139,15 @@ def plan_tiles(
         Of tiles of the training patch's size.
     flips : int
         How many flips are averaged.
+    largest : int
+        Voxels that one tile may have, where the network is not tied to the size of its training patches.
     """
     axes, total_stride = tuple(flip_sets(flips)), network.total_stride
     if network.arguments["norm"] == "instance" or network.arguments["dims"] == 2:
         return TilePlan(patch_size, overlap, axes)
     tile = [math.ceil(length / total_stride) * total_stride for length in shape]
     margin = 0
-    while math.prod(tile) > LARGEST_TILE_VOXELS:
+    while math.prod(tile) > largest:
         margin = MARGIN_VOXELS
         longest = max(range(3), key=lambda axis: tile[axis])
         tile[longest] -= total_stride

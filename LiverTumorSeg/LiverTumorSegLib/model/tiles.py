@@ -213,6 +213,11 @@ def autocast(device: torch.device) -> torch.autocast:
     return torch.autocast("cpu", torch.bfloat16, enabled=device.type == "cpu" and cpu_has_bfloat16())
 
 
+def kind_of(device: torch.device) -> str:
+    """Return the kind of a device as the table of costs knows it (`cost.COSTS`)."""
+    return "cpu bfloat16" if device.type == "cpu" and cpu_has_bfloat16() else device.type
+
+
 def cpu_has_bfloat16() -> bool:
     """Return whether the CPU multiplies bfloat16 in hardware; emulated it costs two to three times single precision.
 

@@ -12,6 +12,7 @@ from typing import Any
 from ..jsonfile import plain
 from ..wholefile import whole_file
 from .report_html import ReportCase, write_html_report
+from .spreadsheet import spreadsheet_cell
 
 TABLE, PAGE = "summary.csv", "summary.html"
 INLINE_PICTURES = 20
@@ -72,7 +73,9 @@ def write_summary(folder: Path, outcomes: Sequence[Outcome]) -> Path:
         columns = [*(f"{name}_ml" for name in volumes), "lesions", "largest_lesion_mm", "warnings", "seconds"]
         writer.writerow(["case", "status", *columns, "reason"])
         for one in outcomes:
-            writer.writerow([_plain(one.case), one.status, *_figures(reports.get(one.case), volumes), one.reason])
+            writer.writerow(
+                [spreadsheet_cell(one.case), one.status, *_figures(reports.get(one.case), volumes), one.reason]
+            )
     cases = [
         ReportCase(name, report, folder / f"{name}.png") for name, report in reports.items() if report is not None
     ]
@@ -95,11 +98,6 @@ def _figures(report: Mapping[str, Any] | None, volumes: Sequence[str]) -> list[A
         "; ".join(finding["code"] for finding in report["findings"] if finding["grade"] != "info"),
         report["seconds"]["total"],
     ]
-
-
-def _plain(name: str) -> str:
-    """Return a name that no spreadsheet takes for a formula."""
-    return f"'{name}" if name[:1] in "=+-@" else name
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -13,17 +13,19 @@ import numpy as np
 import SimpleITK as sitk
 import torch
 
-from ..errors import CancelledError, InputError, ModelError, UsageError
+from ..errors import CancelledError, InputError, UsageError
 from ..findings import Finding, refuse
 from ..grid import Grid, bounding_box, canonical_grid, grid_difference
 from ..labels import LIVER, NO_LABEL, TUMOR, value_of
+from ..memory import machine_memory
 from ..model.bundle import Bundle
+from ..model.cost import NetworkSize
 from ..model.devices import Rung, choose_device, climb
 from ..model.families import Network, to_device
 from ..model.models import require_together
 from ..model.normalisation import Intensity, normalise
 from ..model.tile_plan import TilePlan, plan_tiles
-from ..model.tiles import Cancelled, Progress, predict_logits, predict_probabilities
+from ..model.tiles import Cancelled, Progress, kind_of, predict_logits, predict_probabilities
 from ..scan.checks import check_image
 from ..scan.padding import replace_missing
 from .agreement import join
@@ -32,6 +34,7 @@ from .lesions import Lesion, measure_lesions
 from .localise import Location, body_box, judge
 from .maps import attention, uncertainty
 from .nnunet_way import nnunet_input, nnunet_plan, nnunet_probabilities
+from .plan import Plan, plan_run, tile_limit, with_what_is_held
 from .plausibility import judge_liver, outside_skulls
 from .postprocess import Postprocessing, liver_and_tumor, most_probable, with_further_classes
 from .preprocess import network_grid, resample
@@ -200,6 +203,14 @@ class Segmenter:
             self.provenance(),
         )
 
+    def plan(self, image: sitk.Image) -> Plan | None:
+        """Return what segmenting an image that is in memory will cost; None where that was never measured."""
+        voxel_bytes, device = image.GetSizeOfPixelComponent(), kind_of(self.device)
+        sizes = [None if one is None else NetworkSize.of(vars(one)) for one in (self.bundles[0], self.localiser)]
+        grid = Grid.of(image)
+        memory = with_what_is_held(machine_memory(), grid, voxel_bytes, device)
+        return plan_run(grid, voxel_bytes, sizes[0], sizes[1], self.quality, device, memory, len(self.bundles))
+
     def _channels(self, image: sitk.Image | Sequence[sitk.Image]) -> list[sitk.Image]:
         channels = [image] if isinstance(image, sitk.Image) else list(image)
         wanted = self.bundles[0].channels
@@ -259,7 +270,7 @@ class Segmenter:
         total: np.ndarray | None = None
         for number, bundle in enumerate(self.bundles):
             low, high = (0.25 + 0.6 * (number + n) / len(self.bundles) for n in (0, 1))
-            intensity = _intensity_at(bundle, liver_hu)
+            intensity = bundle.intensity_at(liver_hu)
             probabilities = self._fine_probabilities(bundle, intensity, channels, box, part, run, low, high)
             total = probabilities.astype(np.uint16) if total is None else total + probabilities
         assert total is not None  # there is at least one bundle
@@ -330,7 +341,8 @@ class Segmenter:
 
     def _plan(self, bundle: Bundle, array: np.ndarray, overlap: float = 0.25, flips: int = 1) -> TilePlan:
         network = self._network(bundle, self.device)
-        return plan_tiles(network, bundle.patch_size, array.shape[1:], overlap, flips)
+        largest = tile_limit(NetworkSize.of(vars(bundle)), flips, kind_of(self.device), machine_memory())
+        return plan_tiles(network, bundle.patch_size, array.shape[1:], overlap, flips, largest)
 
     def _predict(
         self, bundle: Bundle, array: np.ndarray, plan: TilePlan, run: _Run, low: float, high: float, words: str,
@@ -384,16 +396,6 @@ class Segmenter:
                 "sha256": self.localiser.sha256,
             }
         return provenance
-
-
-def _intensity_at(bundle: Bundle, liver_hu: float | None) -> Intensity:
-    if bundle.intensity.liver_hu is None:
-        return bundle.intensity
-    if liver_hu is None:
-        raise ModelError(
-            f"Model {bundle.id!r} goes by the liver's density: it needs a localiser that finds the liver."
-        )
-    return bundle.intensity.at(liver_hu)
 
 
 def _paste(part: tuple[np.ndarray, np.ndarray] | None, native: Grid) -> sitk.Image:

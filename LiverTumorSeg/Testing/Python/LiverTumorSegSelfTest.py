@@ -11,6 +11,8 @@ What only an eye can tell, after *Reload and Test* (the sample CT is then segmen
   two corners; the answer comes within seconds, and the markup is gone;
 * *DICOM…* for a CT from Slicer's DICOM module: both files can be imported again and lie on the CT;
 * a ``.ltsmodel`` file dropped on Slicer: "Liver tumour model" is offered, and the panel has chosen it;
+* *Follow-up* with two results: the curves can be read in both themes; *Page…* opens in a browser;
+* *Many scans*: start, go to another module and back, cancel; *Open summary* opens the browser;
 * the panel at its narrowest: no column of the table is cut.
 """
 

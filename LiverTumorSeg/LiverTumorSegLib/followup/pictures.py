@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
-from LiverTumorSegLib.labels import TUMOR
 from scipy import ndimage
 
-from LiverTumorSegTraining.evaluation.palette import PREDICTION_ON_SCAN, REFERENCE_ON_SCAN, chart, picture_uri
-
+from ..labels import TUMOR
+from ..output.palette import PREDICTION_ON_SCAN, REFERENCE_ON_SCAN, chart, picture_uri
 from .registration import Alignment
 from .timepoints import TimePoint
 from .tracking import Track

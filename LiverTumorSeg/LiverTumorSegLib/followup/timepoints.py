@@ -9,10 +9,11 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
-from LiverTumorSegLib.errors import InputError
-from LiverTumorSegLib.grid import superior_axis
-from LiverTumorSegLib.labels import IGNORE, LIVER, TUMOR
-from LiverTumorSegLib.pipeline.lesions import Lesion, label_lesions, measure_lesions
+
+from ..errors import InputError
+from ..grid import superior_axis
+from ..labels import IGNORE, LIVER, TUMOR
+from ..pipeline.lesions import Lesion, label_lesions, measure_lesions
 
 Points = npt.NDArray[np.float64]
 _IN_ORGAN = np.isin(np.arange(256), (LIVER.value, TUMOR.value, IGNORE))

@@ -9,16 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from LiverTumorSegLib.errors import InputError, LiverTumorSegError, UsageError
-from LiverTumorSegLib.output.segfile import read_segmentation
-from LiverTumorSegLib.scan.imageio import case_name, read_case
 
-from LiverTumorSegTraining.evaluation.loading import require_same_grid
-from LiverTumorSegTraining.evaluation.regions import LIVER_TUMOR, canonical_labels
-
+from ..errors import InputError, LiverTumorSegError, UsageError
+from ..grid import require_same_grid
+from ..labels import IGNORE, LIVER, TUMOR
+from ..output.labelvalues import meant_values
+from ..output.segfile import read_segmentation
+from ..scan.imageio import case_name, read_case
 from .timepoints import TimePoint, around_organ
 
 _MOST_LABELS = 16
+NAMES = {LIVER.name: LIVER.value, TUMOR.name: TUMOR.value}
+REGIONS = {LIVER.name: (LIVER.value, TUMOR.value), TUMOR.name: (TUMOR.value,)}
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def linked_image(segmentation: Path) -> Path | None:
 
 def segment(scan: Path, folder: Path, options: list[str]) -> Path:
     """Segment a CT with the product's own command line and return the labelmap it wrote."""
-    from LiverTumorSegLib.__main__ import main as segment_main
+    from ..__main__ import main as segment_main
 
     folder.mkdir(parents=True, exist_ok=True)
     code = segment_main([str(scan), "--output", str(folder), *options])
@@ -152,7 +154,9 @@ def parse_day(text: str) -> date:
 def _time_point(name: str, segmentation: Path, image: Path | None, day: date | None) -> TimePoint:
     labelmap, names = read_segmentation(segmentation)
     what = f"{name}, {segmentation.name}"
-    labels = sitk.GetImageFromArray(canonical_labels(sitk.GetArrayViewFromImage(labelmap), names, LIVER_TUMOR, what))
+    voxels = sitk.GetArrayViewFromImage(labelmap)
+    labels = sitk.GetImageFromArray(meant_values(voxels, names, NAMES, REGIONS, IGNORE, what))
+    del voxels
     labels.CopyInformation(labelmap)
     # A whole scan is large: what is not needed any more makes room for the CT.
     del labelmap

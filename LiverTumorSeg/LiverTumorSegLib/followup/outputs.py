@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from LiverTumorSegLib.jsonfile import write_json
-from LiverTumorSegLib.wholefile import whole_file
-
-from LiverTumorSegTraining.evaluation.outputs import spreadsheet_cell
-
+from ..jsonfile import write_json
+from ..output.spreadsheet import spreadsheet_cell
+from ..wholefile import whole_file
 from .registration import Alignment
-from .response import Assessment, Change
+from .response import Assessment, Change, sum_of_diameters
 from .timepoints import TimePoint
 
 SCHEMA_VERSION = 1
@@ -26,8 +25,10 @@ def write_followup_json(
     changes: list[Change],
     assessments: list[Assessment],
     targets: tuple[int, ...],
+    warnings: Sequence[str] = (),
 ) -> None:
-    """Write everything that was measured."""
+    """Write everything that was measured, and what a reader must know before trusting it."""
+    tracks = [change.track for change in changes]
     document: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "note": "Measured change; an aid for a reader, not a diagnosis.",
@@ -49,7 +50,9 @@ def write_followup_json(
             }
             for point, alignment in zip(points, alignments, strict=True)
         ],
+        "warnings": list(warnings),
         "target_lesions": list(targets),
+        "target_sums_mm": [sum_of_diameters(points, tracks, targets, scan) for scan in range(len(points))],
         "tracks": [dataclasses.asdict(change) for change in changes],
         "assessments": [dataclasses.asdict(assessment) for assessment in assessments],
     }

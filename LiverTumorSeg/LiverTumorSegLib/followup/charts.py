@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from LiverTumorSegTraining.evaluation.palette import NEUTRAL, SERIES, chart, svg_uri
-
+from ..output.palette import NEUTRAL, SERIES, chart, svg_uri
 from .response import Change
 from .timepoints import TimePoint
 

@@ -11,8 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from LiverTumorSegLib.pipeline.lesions import Lesion
-
+from ..pipeline.lesions import Lesion
 from .timepoints import TimePoint
 from .tracking import Track
 

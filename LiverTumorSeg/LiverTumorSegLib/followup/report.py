@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from LiverTumorSegLib.wholefile import write_text
-
-from LiverTumorSegTraining.evaluation.report import report_environment
-
+from ..output.page import page_environment
+from ..wholefile import write_text
 from .charts import growth_chart, sum_chart
 from .pictures import alignment_picture, make_view, track_picture
 from .registration import Alignment
@@ -68,7 +66,7 @@ def write_report(path: Path, followup: FollowUp, pictured: int = 30) -> None:
     tracks = [change.track for change in followup.changes]
     sums = [sum_of_diameters(followup.points, tracks, followup.targets, scan) for scan in range(len(followup.points))]
     page = (
-        report_environment(Path(__file__).parent / "templates")
+        page_environment(Path(__file__).parent / "templates")
         .get_template("followup.html.j2")
         .render(
             followup=followup,

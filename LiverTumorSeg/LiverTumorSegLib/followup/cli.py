@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from LiverTumorSegLib.command import exit_code
-from LiverTumorSegLib.errors import UsageError
-from LiverTumorSegLib.scan.imageio import case_name
-
+from ..command import exit_code
+from ..errors import LiverTumorSegError, UsageError
+from ..messages import JsonMessages
+from ..scan.imageio import case_name
 from .inputs import ScanInput, load_time_point, parse_day
 from .outputs import write_csv, write_followup_json
 from .registration import IDENTITY, align_livers
@@ -19,10 +19,13 @@ from .response import assess, choose_targets, measure_changes
 from .timepoints import TimePoint
 from .tracking import follow
 
+DOCUMENT, TABLE, PAGE = "followup.json", "followup.csv", "report.html"
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Compare the scans of one patient; return the exit code."""
-    return exit_code(_run, _parser().parse_args(arguments))
+    options = _parser().parse_args(arguments)
+    return exit_code(_tell_a_program if options.json_progress else _tell_a_person, options)
 
 
 def compare(points: list[TimePoint]) -> FollowUp:
@@ -53,11 +56,44 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quality", help="of the segmentation of CTs: quick, standard or best")
     parser.add_argument("--force", action="store_true", help="pass over findings about CTs that may be passed over")
     parser.add_argument("--pictured-lesions", type=int, default=30, help="lesions to draw (default 30)")
+    parser.add_argument("--json-progress", action="store_true", help="one JSON object a line on standard output")
     parser.add_argument("--debug", action="store_true", help="show the trace of an error")
     return parser
 
 
-def _run(options: argparse.Namespace) -> None:
+def _tell_a_person(options: argparse.Namespace) -> None:
+    def told(number: int, count: int, name: str) -> None:
+        sys.stderr.write(f"scan {number} of {count}: {name}\n" if number <= count else f"{name}\n")
+
+    followup, page = _run(options, told)
+    _tell(followup, page or options.output / TABLE)
+    if page is None:
+        sys.stdout.write("No page was written: that needs the packages matplotlib and jinja2.\n")
+
+
+def _tell_a_program(options: argparse.Namespace) -> int:
+    messages = JsonMessages()
+
+    def told(number: int, count: int, name: str) -> None:
+        messages.progress(name, (number - 1) / (count + 2), name)
+
+    try:
+        followup, page = _run(options, told)
+    except LiverTumorSegError as error:
+        if options.debug:
+            raise
+        messages.error(None, str(error), error.exit_code)
+        return error.exit_code
+    files = {"document": str(options.output / DOCUMENT), "table": str(options.output / TABLE)}
+    messages.result("", {**files, "page": str(page) if page else None}, followup.assessments[-1].wording)
+    return 0
+
+
+def _run(options: argparse.Namespace, told: Callable[[int, int, str], None]) -> tuple[FollowUp, Path | None]:
+    """Compare and write; return what was found, and the page where what writes it is installed.
+
+    `told` hears (number of the step, number of scans, words) before each step: the scans, aligning, writing.
+    """
     scans = _scans(options)
     if options.output.exists() and not options.output.is_dir():
         raise UsageError(f"--output {options.output} is a file; name a folder.")
@@ -65,23 +101,30 @@ def _run(options: argparse.Namespace) -> None:
     segmenter = _segmenter_options(options)
     points = []
     for number, scan in enumerate(scans, start=1):
-        sys.stderr.write(f"scan {number} of {len(scans)}: {scan.name}\n")
+        told(number, len(scans), scan.name)
         points.append(load_time_point(scan, options.output / "segmentations" / str(number), segmenter))
     days = [point.day for point in points if point.day is not None]
     if days != sorted(days):
         raise UsageError("The scans are not in order of time; give the oldest first.")
+    told(len(scans) + 1, len(scans), "Aligning the livers")
     followup = compare(points)
+    told(len(scans) + 2, len(scans), "Writing")
     write_followup_json(
-        options.output / "followup.json",
+        options.output / DOCUMENT,
         points,
         followup.alignments,
         followup.changes,
         followup.assessments,
         followup.targets,
+        followup.warnings(),
     )
-    write_csv(options.output / "followup.csv", points, followup.changes)
-    write_report(options.output / "report.html", followup, options.pictured_lesions)
-    _tell(followup, options.output)
+    write_csv(options.output / TABLE, points, followup.changes)
+    page = options.output / PAGE
+    try:
+        write_report(page, followup, options.pictured_lesions)
+    except ImportError:  # a Slicer without the packages that draw and write pages
+        return followup, None
+    return followup, page
 
 
 def _scans(options: argparse.Namespace) -> list[ScanInput]:
@@ -113,7 +156,7 @@ def _segmenter_options(options: argparse.Namespace) -> list[str]:
     return passed
 
 
-def _tell(followup: FollowUp, output: Path) -> None:
+def _tell(followup: FollowUp, written: Path) -> None:
     lines = [f"note: {warning}" for warning in followup.warnings()]
     for change in followup.changes:
         volumes = " -> ".join(f"{volume:.1f}" for volume in change.volumes_ml)
@@ -122,7 +165,7 @@ def _tell(followup: FollowUp, output: Path) -> None:
         f"{point.name}: {assessment.wording}"
         for point, assessment in zip(followup.points[1:], followup.assessments, strict=True)
     ]
-    lines.append(f"report: {output / 'report.html'}")
+    lines.append(f"report: {written}")
     sys.stdout.write("\n".join(lines) + "\n")
 
 

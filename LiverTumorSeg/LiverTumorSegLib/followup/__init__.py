@@ -1,0 +1,1 @@
+"""Two or more dates of one patient: registration, pairing of lesions, response, report, and their command line."""

@@ -1,0 +1,197 @@
+"""The child process that compares a result with an earlier one of the same patient."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import slicer
+from LiverTumorSegLib.labels import LIVER_TUMOR
+from LiverTumorSegLib.output.segfile import write_segmentation
+from slicer.i18n import tr as _
+
+from LiverTumorSegPanel.inferenceProcess import InferenceProcess, pythonExecutable
+from LiverTumorSegPanel.pollTimer import PollTimer
+from LiverTumorSegPanel.privateFolder import makePrivateFolder, removePrivateFolder
+from LiverTumorSegPanel.segmentationRun import unexpectedEnd
+from LiverTumorSegPanel.segmentLabels import readLabels
+from LiverTumorSegPanel.volumeExport import coreGrid, exportVolume
+
+POLL_MS = 100
+NO_IMAGE = "-"
+
+
+@dataclass(frozen=True)
+class TimePointNodes:
+    """One date in the scene.
+
+    Attributes
+    ----------
+    node : vtkMRMLSegmentationNode
+        Its segmentation, with the segments "liver" and "tumor".
+    volumeNode : vtkMRMLScalarVolumeNode
+        Its CT.
+    """
+
+    node: object
+    volumeNode: object
+
+    @property
+    def name(self) -> str:
+        """What the report calls it."""
+        return self.node.GetName()
+
+    def export(self, folder: Path, stem: str) -> tuple[str, str]:
+        """Write labels and CT into a folder; return their file names."""
+        labels = coreGrid(self.volumeNode).image(readLabels(self.node, self.volumeNode))
+        write_segmentation(folder / f"{stem}.seg.nrrd", labels, LIVER_TUMOR)
+        exportVolume(self.volumeNode, folder / f"{stem}.nrrd")
+        return f"{stem}.seg.nrrd", f"{stem}.nrrd"
+
+    @property
+    def day(self) -> str:
+        """Date of the study as YYYY-MM-DD; empty where the scene does not know it."""
+        return studyDay(self.volumeNode)
+
+
+@dataclass(frozen=True)
+class TimePointFile:
+    """One date as a saved result.
+
+    Attributes
+    ----------
+    path : Path
+        A segmentation file.
+    """
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """What the report calls it."""
+        return self.path.name
+
+    def export(self, folder: Path, stem: str) -> tuple[str, str]:
+        """Copy it into a folder under a plain name; its CT is not there."""
+        ending = "".join(self.path.suffixes[-2:]) if self.path.suffix in (".nrrd", ".gz") else self.path.suffix
+        shutil.copyfile(self.path, folder / f"{stem}{ending}")
+        return f"{stem}{ending}", NO_IMAGE
+
+    @property
+    def day(self) -> str:
+        """A file does not say."""
+        return ""
+
+
+@dataclass(frozen=True)
+class FollowUpAnswer:
+    """What the comparison found.
+
+    Attributes
+    ----------
+    document : dict
+        As ``followup.json``.
+    page : str or None
+        The report page; None where what writes it is not installed.
+    """
+
+    document: dict
+    page: str | None
+
+
+class FollowUpProcess:
+    """One comparison.
+
+    Parameters
+    ----------
+    earlier, later : TimePointNodes or TimePointFile
+        The two dates.
+    moduleFolder : Path
+        Folder that holds LiverTumorSegLib.
+    onProgress : callable
+        Called with the fraction done, 0..1.
+    onEnd : callable
+        Called once with a `FollowUpAnswer`, or with one sentence saying why there is none.
+    """
+
+    def __init__(
+        self,
+        earlier: TimePointNodes | TimePointFile,
+        later: TimePointNodes,
+        moduleFolder: Path,
+        onProgress: Callable[[float], None],
+        onEnd: Callable[[FollowUpAnswer | str], None],
+    ):
+        self._onProgress, self._onEnd = onProgress, onEnd
+        self._result: dict = {}
+        self._error = ""
+        self.folder = makePrivateFolder()
+        try:
+            files = [point.export(self.folder, stem) for point, stem in ((earlier, "earlier"), (later, "later"))]
+            self.process = InferenceProcess(followUpCommand(earlier, later, files), moduleFolder, self.folder)
+        except Exception:
+            removePrivateFolder(self.folder)
+            raise
+        self._timer = PollTimer(POLL_MS, self._poll)
+        self._timer.start()
+
+    def abandon(self) -> None:
+        """Stop at once and say nothing more."""
+        self._timer.stop()
+        self.process.tree.stop()
+        removePrivateFolder(self.folder)
+
+    def _poll(self) -> None:
+        events, exitCode = self.process.poll()
+        for event in events:
+            if event["event"] == "progress":
+                self._onProgress(float(event.get("fraction") or 0.0))
+            elif event["event"] == "result":
+                self._result = event
+            elif event["event"] == "error":
+                self._error = str(event.get("message", ""))
+        if exitCode is None:
+            return
+        self._timer.stop()
+        try:
+            answer = self._answer(exitCode)
+        finally:
+            removePrivateFolder(self.folder)
+        self._onEnd(answer)
+
+    def _answer(self, exitCode: int) -> FollowUpAnswer | str:
+        if exitCode != 0 or not self._result:
+            return self._error or unexpectedEnd(exitCode, self.process.log)
+        try:
+            document = json.loads((self.folder / self._result["document"]).read_text(encoding="utf-8"))
+            page = self._result.get("page")
+            return FollowUpAnswer(document, (self.folder / page).read_text(encoding="utf-8") if page else None)
+        except (OSError, ValueError) as error:
+            return _("The comparison could not be read back ({reason}).").format(reason=error)
+
+
+def followUpCommand(
+    earlier: TimePointNodes | TimePointFile, later: TimePointNodes, files: list[tuple[str, str]]
+) -> list[str]:
+    """Return the command that compares two exported dates; dates are told when both are known and in order."""
+    segmentations, images = zip(*files, strict=True)
+    command = [pythonExecutable(), "-m", "LiverTumorSegLib.followup", *segmentations, "--images", *images]
+    # A name that begins with a hyphen would be taken for an option.
+    names = [point.name.lstrip("-") or stem for point, stem in ((earlier, "earlier"), (later, "later"))]
+    command += ["--names", *names, "--output", "result", "--json-progress"]
+    days = [earlier.day, later.day]
+    return [*command, "--dates", *days] if all(days) and days == sorted(days) else command
+
+
+def studyDay(volumeNode) -> str:
+    """Return the date of a volume's DICOM study as YYYY-MM-DD; empty when the subject hierarchy does not know it."""
+    hierarchy = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSubjectHierarchyNode")
+    item = hierarchy.GetItemByDataNode(volumeNode) if hierarchy else 0
+    constants = slicer.vtkMRMLSubjectHierarchyConstants
+    study = hierarchy.GetItemAncestorAtLevel(item, constants.GetDICOMLevelStudy()) if item else 0
+    text = hierarchy.GetItemAttribute(study, constants.GetDICOMStudyDateAttributeName()) if study else ""
+    digits = "".join(character for character in text if character.isdigit())
+    return f"{digits[:4]}-{digits[4:6]}-{digits[6:]}" if len(digits) == 8 else ""

@@ -1,0 +1,205 @@
+"""Follow-up: the shown result beside an earlier one of the same patient."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import qt
+import slicer
+from LiverTumorSegLib.wholefile import write_text
+from slicer.i18n import tr as _
+
+from LiverTumorSegPanel.dependencies import PAGE_EXPORT, ensurePackages
+from LiverTumorSegPanel.fileDialog import chooseFileToSave
+from LiverTumorSegPanel.findingsText import findingsAsHtml
+from LiverTumorSegPanel.followUpProcess import FollowUpAnswer, FollowUpProcess, TimePointFile, TimePointNodes
+from LiverTumorSegPanel.followUpWords import changeRow, responseText, totalsText
+from LiverTumorSegPanel.growthPicture import curvesOf, drawGrowth
+from LiverTumorSegPanel.panelFinding import PanelFinding
+from LiverTumorSegPanel.resultRecords import hasLiverAndTumor, isResult
+from LiverTumorSegPanel.section import Section
+from LiverTumorSegPanel.volumeExport import fileStem
+
+STEPS = 1000
+
+
+class FollowUpSection(Section):
+    """Compares one result with an earlier one.
+
+    Parameters
+    ----------
+    ui : object
+        The widgets of the panel.
+    moduleFolder : Path
+        Folder of the module.
+    """
+
+    def __init__(self, ui, moduleFolder: Path):
+        buttons = {
+            "earlierFileButton": self._onFile,
+            "compareButton": self._onCompare,
+            "cancelCompareButton": self._onCancel,
+            "followUpPageButton": self._onPage,
+        }
+        super().__init__(ui, buttons)
+        self._moduleFolder = moduleFolder
+        self._node = None
+        self._file: Path | None = None
+        self._process: FollowUpProcess | None = None
+        self._answer: FollowUpAnswer | None = None
+        self._wantsPage = False
+        ui.followUpProgressBar.maximum = STEPS
+        ui.earlierSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._onEarlierChosen)
+        columns = [
+            (_("Number"), _("Number of the lesion in the earlier and in this result.")),
+            (_("ml"), _("Volume in millilitres, earlier and now.")),
+            (_("mm"), _("Longest diameter in an axial slice, in mm, earlier and now.")),
+            (_("Change"), _("Change of the volume.")),
+            (_("Course"), _("In both, new, gone, split, or fused with another.")),
+        ]
+        table = ui.followUpTable
+        table.setColumnCount(len(columns))
+        table.setHorizontalHeaderLabels([heading for heading, _tip in columns])
+        for column, (_heading, tip) in enumerate(columns):
+            table.horizontalHeaderItem(column).setToolTip(tip)
+            table.horizontalHeader().setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
+        table.horizontalHeader().setStretchLastSection(True)
+        table.verticalHeader().setVisible(False)
+        self.use(None)
+
+    def use(self, node) -> None:
+        """Compare this result; None, or a segmentation without liver and tumour, has no follow-up."""
+        if node is not self._node:
+            self._stop()
+            self._node, self._file, self._answer = node, None, None
+        self.ui.followUpButton.visible = self._later() is not None
+        self._show()
+
+    def forgetScene(self) -> None:
+        """Let go of the scene's nodes."""
+        super().forgetScene()
+        self.use(None)
+
+    def _later(self) -> TimePointNodes | None:
+        return timePointOf(self._node) if isResult(self._node) else None
+
+    def _earlier(self) -> TimePointNodes | TimePointFile | None:
+        if self._file is not None:
+            return TimePointFile(self._file)
+        node = self.ui.earlierSelector.currentNode()
+        return timePointOf(node) if node is not None and node is not self._node else None
+
+    def _onEarlierChosen(self, node=None) -> None:
+        if node is not None:
+            self._file = None
+        self._answer = None
+        self._say("")
+        self._show()
+
+    def _onFile(self) -> None:
+        chosen = qt.QFileDialog.getOpenFileName(
+            None, _("Open an earlier result"), "", _("Segmentation") + " (*.seg.nrrd *.nrrd *.nii.gz *.nii *.mha)"
+        )
+        if chosen:
+            self.ui.earlierSelector.setCurrentNode(None)
+            self._file, self._answer = Path(chosen), None
+            self._say("")
+            self._show()
+
+    def _onCompare(self) -> None:
+        self._start(page=False)
+
+    def _start(self, page: bool) -> None:
+        earlier, later = self._earlier(), self._later()
+        if earlier is None or later is None:
+            return
+        self._wantsPage = page
+        with slicer.util.tryWithErrorDisplay(_("The comparison could not be started."), waitCursor=True):
+            self._process = FollowUpProcess(earlier, later, self._moduleFolder, self._onProgress, self._onEnd)
+        self._say(_("Comparing with {name}").format(name=earlier.name))
+        self._show()
+
+    def _onProgress(self, fraction: float) -> None:
+        self.ui.followUpProgressBar.value = round(fraction * STEPS)
+
+    def _onEnd(self, answer: FollowUpAnswer | str) -> None:
+        self._process = None
+        if isinstance(answer, str):
+            self._say(answer)
+        else:
+            self._answer = answer
+            self._say("")
+        self._show()
+        if self._wantsPage and self._answer is not None and self._answer.page is not None:
+            self._savePage(self._answer.page)
+        self._wantsPage = False
+
+    def _onCancel(self) -> None:
+        self._stop()
+        self._say(_("Cancelled."))
+        self._show()
+
+    def _onPage(self) -> None:
+        if self._answer is None or not ensurePackages(PAGE_EXPORT):
+            return
+        if self._answer.page is None:  # what writes pages was installed a moment ago: compare once more
+            self._start(page=True)
+        else:
+            self._savePage(self._answer.page)
+
+    def _savePage(self, page: str) -> None:
+        name = f"{fileStem(self._node.GetName())}.followup.html"
+        path = chooseFileToSave(_("Save the follow-up page"), name, "HTML (*.html)")
+        if path is not None:
+            with slicer.util.tryWithErrorDisplay(_("The page could not be written.")):
+                write_text(path, page)
+
+    def _stop(self) -> None:
+        if self._process is not None:
+            self._process.abandon()
+            self._process = None
+
+    def _show(self) -> None:
+        ui, running = self.ui, self._process is not None
+        ui.earlierSelector.enabled = ui.earlierFileButton.enabled = not running
+        ui.compareButton.visible = not running
+        ui.compareButton.enabled = self._earlier() is not None and self._later() is not None
+        ui.cancelCompareButton.visible = ui.followUpProgressBar.visible = running
+        ui.earlierFileLabel.text = self._file.name if self._file is not None else ""
+        ui.earlierFileLabel.visible = self._file is not None
+        document = self._answer.document if self._answer is not None and not running else None
+        for widget in (ui.followUpTable, ui.followUpTotalsLabel, ui.responseLabel, ui.followUpPageButton):
+            widget.visible = document is not None
+        ui.followUpWarningsLabel.visible = False
+        ui.growthLabel.visible = document is not None and bool(document["tracks"])
+        if document is not None:
+            self._showDocument(document)
+
+    def _showDocument(self, document: dict) -> None:
+        ui = self.ui
+        ui.followUpTable.setRowCount(len(document["tracks"]))
+        for row, track in enumerate(document["tracks"]):
+            for column, text in enumerate(changeRow(track)):
+                ui.followUpTable.setItem(row, column, qt.QTableWidgetItem(text))
+        ui.followUpTotalsLabel.text = totalsText(document)
+        ui.responseLabel.text = responseText(document)
+        warnings = [PanelFinding("warning", sentence) for sentence in document["warnings"]]
+        ui.followUpWarningsLabel.text = findingsAsHtml(warnings)
+        ui.followUpWarningsLabel.visible = bool(warnings)
+        if document["tracks"]:
+            ui.growthLabel.setPixmap(drawGrowth(curvesOf(document), (_("earlier"), _("now"))))
+
+    def _say(self, text: str) -> None:
+        self.ui.followUpLabel.text = text
+        self.ui.followUpLabel.visible = bool(text)
+
+
+def timePointOf(node) -> TimePointNodes | None:
+    """Return a segmentation with its CT, when it has both segments and the CT is there."""
+    if node is None or not hasLiverAndTumor(node):
+        return None
+    role = slicer.vtkMRMLSegmentationNode.GetReferenceImageGeometryReferenceRole()
+    volumeNode = node.GetNodeReference(role)
+    if volumeNode is None or volumeNode.GetImageData() is None:
+        return None
+    return TimePointNodes(node, volumeNode)

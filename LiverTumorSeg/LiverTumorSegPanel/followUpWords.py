@@ -1,0 +1,101 @@
+"""What a follow-up found, in words of the reader's language."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slicer.i18n import tr as _
+
+NOT_SEEN = "–"
+
+
+def changeRow(track: dict[str, Any]) -> list[str]:
+    """Return the cells of one lesion: numbers then and now, millilitres, millimetres, change of volume, course.
+
+    Parameters
+    ----------
+    track : dict
+        An entry of ``tracks`` of ``followup.json``, of two dates.
+    """
+    numbers = " → ".join(_numbers(track, scan) for scan in (0, 1))
+    volumes = " → ".join(_figure(value) for value in track["volumes_ml"])
+    diameters = " → ".join(_figure(value, 0) for value in track["diameters_mm"])
+    return [numbers, volumes, diameters, shareText(track["volume_change"]), eventText(track["event"])]
+
+
+def _numbers(track: dict[str, Any], scan: int) -> str:
+    parts = track["track"]["parts"]
+    ids = parts.get(str(scan)) or ()
+    return "+".join(map(str, ids)) or NOT_SEEN
+
+
+def _figure(value: float, digits: int = 1) -> str:
+    return f"{value:.{digits}f}" if value else NOT_SEEN
+
+
+def shareText(share: float | None) -> str:
+    """Return a change as "+12 %"; a dash where there was nothing before."""
+    return NOT_SEEN if share is None else f"{100 * share:+.0f} %"
+
+
+def eventText(event: str) -> str:
+    """Return what became of a lesion."""
+    words = {
+        "followed": _("both"),
+        "new": _("new"),
+        "vanished": _("gone"),
+        "split": _("split"),
+        "fused": _("fused"),
+        "split and fused": _("split and fused"),
+        "came back": _("came back"),
+    }
+    return words.get(event, event)
+
+
+def totalsText(document: dict[str, Any]) -> str:
+    """Return the tumour and liver volumes then and now."""
+    earlier, later = document["scans"]
+    change = shareText(later["tumor_ml"] / earlier["tumor_ml"] - 1 if earlier["tumor_ml"] else None)
+    words = _("All lesions {tumorThen:.1f} → {tumorNow:.1f} ml ({change}); liver {liverThen:.0f} → {liverNow:.0f} ml.")
+    return words.format(
+        tumorThen=earlier["tumor_ml"],
+        tumorNow=later["tumor_ml"],
+        change=change,
+        liverThen=earlier["liver_ml"],
+        liverNow=later["liver_ml"],
+    )
+
+
+def responseText(document: dict[str, Any]) -> str:
+    """Return what the sizes would mean under RECIST 1.1, with the caveat that a reader decides."""
+    found = document["assessments"][-1]
+    category, sums = found["category"], document["target_sums_mm"]
+    if category == "not evaluable" and not document["target_lesions"]:
+        first = _("The earlier scan has no lesion of at least 10 mm, so RECIST 1.1 has no target to measure.")
+    elif category == "not evaluable":
+        first = _("The two livers do not lie on each other after alignment: the lesions could not be followed.")
+    else:
+        words = _(
+            "Sum of the target diameters {before:.0f} → {now:.0f} mm ({change}); by size alone (RECIST 1.1) this "
+            "would correspond to {category}."
+        )
+        first = words.format(
+            before=sums[0], now=sums[-1], change=shareText(found["against_baseline"]), category=categoryText(category)
+        )
+    parts = [first]
+    if found["new_lesions"]:
+        words = _("Lesions without a partner in the earlier scan: {count}; a confirmed new one is progression.")
+        parts.append(words.format(count=len(found["new_lesions"])))
+    parts.append(_("An aid, not a diagnosis: a physician decides from the scans."))
+    return " ".join(parts)
+
+
+def categoryText(category: str) -> str:
+    """Return a category of RECIST 1.1."""
+    words = {
+        "complete response": _("complete response"),
+        "partial response": _("partial response"),
+        "stable disease": _("stable disease"),
+        "progressive disease": _("progressive disease"),
+    }
+    return words.get(category, category)

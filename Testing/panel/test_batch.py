@@ -1,0 +1,155 @@
+"""A folder of scans is segmented from the panel: real files, Qt and the real child process."""
+
+import psutil
+import pytest
+import SimpleITK as sitk
+
+pytest.importorskip("slicer", reason="the slicer-core wheel is not installed")
+pytest.importorskip("PySide6", reason="PySide6-Essentials is not installed")
+
+
+@pytest.fixture
+def batch(densityModels, application, tmp_path, temporaryFolder, monkeypatch, request):
+    """An opened panel, and a function that makes a folder of phantoms."""
+    monkeypatch.setenv("LIVERTUMORSEG_MODELS", str(densityModels.folder))
+    panel = request.getfixturevalue("panel")
+    panel.open()
+    panel.ui.batchButton.collapsed = False
+    values, panel.labels = densityModels.phantom(densityModels.phantom_grid())
+    image = densityModels.phantom_grid().image(values)
+
+    def prepare(*names):
+        scans, results = tmp_path / "šcans", tmp_path / "results"
+        scans.mkdir()
+        for name in names:
+            if name == "broken":
+                (scans / "broken.nrrd").write_bytes(b"NRRD0004\nno more")
+            else:
+                sitk.WriteImage(image, str(scans / f"{name}.nrrd"))
+        for button, folder in ((panel.ui.batchScansButton, scans), (panel.ui.batchResultsButton, results)):
+            application.qt.QFileDialog.answer = str(folder)
+            button.click()
+        return scans, results
+
+    panel.prepare = prepare
+    return panel
+
+
+def states(panel):
+    table = panel.ui.batchTable
+    return {table.item(row, 0).text(): table.item(row, 1).text() for row in range(table.rowCount)}
+
+
+def isOver(panel):
+    return panel.widget.batchSection._process is None
+
+
+def test_a_folder_is_segmented_resumed_and_a_result_loaded(batch, slicer, application, monkeypatch):
+    panel, ui = batch, batch.ui
+    assert not ui.batchStartButton.enabled
+    scans, results = panel.prepare("a", "b", "broken")
+    assert ui.batchScansLabel.text == "šcans"
+    assert not ui.batchPageButton.visible
+    ui.batchStartButton.click()
+    assert ui.batchCancelButton.visible
+    assert not ui.batchScansButton.enabled
+    panel.wait(lambda: isOver(panel))
+    assert ui.batchLabel.text == "2 of 3 scans are done, 1 could not be segmented."
+    assert states(panel) == {"a": "done", "b": "done", "broken": "failed"}
+    assert float(ui.batchTable.item(0, 2).text()) == pytest.approx(749, abs=8)  # by its formula
+    assert int(ui.batchTable.item(0, 4).text()) == 2
+    row = list(states(panel)).index("broken")
+    assert "broken" in ui.batchTable.item(row, 0).toolTip()
+
+    opened = []
+    monkeypatch.setattr(application.qt.QDesktopServices, "openUrl", lambda url: opened.append(url.toLocalFile()))
+    ui.batchPageButton.click()
+    assert opened == [str(results / "summary.html")]
+
+    ui.batchTable.cellDoubleClicked.emit(row, 0)  # failed: there is nothing to load
+    assert panel.widget.resultSection.node is None
+    ui.batchTable.cellDoubleClicked.emit(0, 0)
+    node = panel.widget.resultSection.node
+    assert node is not None
+    volume = slicer.mrmlScene.GetFirstNodeByName("a")
+    found = slicer.util.arrayFromSegmentBinaryLabelmap(node, "tumor", volume)
+    assert (found != 0).sum() == pytest.approx((panel.labels == 2).sum(), rel=0.15)
+    assert ui.lesionTable.rowCount == 2
+    ui.batchTable.cellDoubleClicked.emit(0, 0)
+    assert len(slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")) == 1, "the CT is loaded once"
+
+    (scans / "broken.nrrd").unlink()
+    (results / "b.seg.nrrd").unlink()
+    ui.batchStartButton.click()
+    panel.wait(lambda: isOver(panel))
+    assert states(panel) == {"a": "done before", "b": "done"}
+    assert ui.batchLabel.text == "All 2 scans are done."
+    assert float(ui.batchTable.item(0, 2).text()) == pytest.approx(749, abs=8)  # by its formula
+
+
+def test_cancel_finishes_the_scan_under_way(batch):
+    panel, ui = batch, batch.ui
+    _, results = panel.prepare("a", "b", "c")
+    ui.batchStartButton.click()
+    panel.wait(lambda: "a" in states(panel))
+    ui.batchCancelButton.click()
+    assert ui.batchCancelButton.text == "Stop now"
+    panel.wait(lambda: isOver(panel))
+    assert states(panel) == {"a": "done"}
+    assert ui.batchLabel.text == "Stopped: 1 of 3 scans are done. Start again to go on."
+    assert sorted(path.name for path in results.glob("*.seg.nrrd")) == ["a.seg.nrrd"]
+    assert ui.batchCancelButton.text == "Cancel"
+
+
+def test_stop_now_ends_the_scan_under_way_and_leaves_nothing_half(batch):
+    panel, ui = batch, batch.ui
+    _, results = panel.prepare("a", "b")
+    ui.batchStartButton.click()
+    panel.wait(lambda: "a" in states(panel))
+    process = panel.widget.batchSection._process
+    child = psutil.Process(process.process.pid)
+    ui.batchCancelButton.click()
+    ui.batchCancelButton.click()
+    panel.wait(lambda: isOver(panel), 30)
+    assert not child.is_running()
+    assert not [path for path in results.iterdir() if path.name.startswith(".part-")]
+    assert states(panel)["a"] in ("stopped", "done")
+    assert "b" not in states(panel)
+
+
+def test_what_is_wrong_with_the_folders_is_said(batch, application):
+    panel, ui = batch, batch.ui
+    scans, _ = panel.prepare("a")
+    application.qt.QFileDialog.answer = str(scans)
+    ui.batchResultsButton.click()
+    ui.batchStartButton.click()
+    assert "another folder for the results" in ui.batchLabel.text
+    assert isOver(panel)
+    assert application.qt.QSettings.values["LiverTumorSeg/BatchScans"] == str(scans)
+
+
+def test_scans_side_by_side_are_told_apart_and_stopped_between():
+    """Events as a run over several workers sends them."""
+    from pathlib import Path
+
+    from LiverTumorSegPanel.batchProcess import BatchProcess, BatchRequest
+
+    process = BatchProcess.__new__(BatchProcess)
+    process._request = BatchRequest(Path("/none"), Path("/none"))
+    process.scans, process.count, process._error = [], 0, ""
+    process._unwanted, process.isStopping, process._toldAt = set(), False, None
+    told = []
+    process.stopNow = lambda: told.append(True)
+    for case in ("a.nrrd", "b.nrrd"):
+        process._take({"event": "start", "case": case, "cases": 4})
+    process._take({"event": "progress", "case": "a", "fraction": 0.5})
+    process._take({"event": "progress", "case": "b", "fraction": 0.25})
+    assert [(scan.name, scan.fraction) for scan in process.scans] == [("a", 0.5), ("b", 0.25)]
+    process.stopAfterThisScan()
+    process._take({"event": "result", "case": "a"})
+    process._take({"event": "start", "case": "c.nrrd", "cases": 4})
+    process._take({"event": "progress", "case": "c", "fraction": 0.1})
+    assert not told, "b is still under way"
+    process._take({"event": "result", "case": "b"})
+    assert told
+    assert [scan.kind for scan in process.scans] == ["done", "done"]

@@ -1,0 +1,186 @@
+"""A result beside an earlier one of the same patient: real MRML, Qt and the real child process."""
+
+import numpy as np
+import psutil
+import pytest
+import SimpleITK as sitk
+
+pytest.importorskip("slicer", reason="the slicer-core wheel is not installed")
+pytest.importorskip("PySide6", reason="PySide6-Essentials is not installed")
+
+from PySide6 import QtGui
+
+SHAPE, SPACING = (40, 60, 70), (2.5, 2.5, 4.0)
+A, B, C, D = (75, 60, 60), (75, 95, 100), (100, 60, 120), (60, 80, 85)
+
+
+def labels(lesions):
+    """Draw a liver with balls: (centre [z, y, x] mm, radius mm)."""
+    axes = [np.arange(n) * s for n, s in zip(SHAPE, SPACING[::-1], strict=True)]
+    where = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
+    drawn = (((where - (80, 78, 85)) / (62, 62, 74)) ** 2).sum(-1) <= 1
+    drawn = drawn.astype(np.uint8)
+    for centre, radius in lesions:
+        drawn[((where - np.array(centre)) ** 2).sum(-1) <= radius**2] = 2
+    return drawn
+
+
+def addResult(slicer, name, lesions, shift=(0.0, 0.0, 0.0)):
+    """Add a CT and its result; the patient lay elsewhere by `shift` (RAS mm)."""
+    from LiverTumorSegLib.labels import LIVER_TUMOR
+    from LiverTumorSegPanel.resultRecords import attributesOfReport
+    from LiverTumorSegPanel.segmentationImport import Labelmap, commitSegmentation
+    from LiverTumorSegPanel.volumeExport import gridOf
+
+    drawn = labels(lesions)
+    volume = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", f"CT {name}")
+    values = np.array([-100, 110, 60], np.int16)[drawn]
+    values += np.random.default_rng(0).integers(-10, 11, drawn.shape, dtype=np.int16)
+    slicer.util.updateVolumeFromArray(volume, values)
+    volume.SetSpacing(*SPACING)
+    volume.SetOrigin(*shift)
+    node = commitSegmentation(volume, Labelmap(drawn, LIVER_TUMOR, gridOf(volume)), name, attributesOfReport({}))
+    return node, volume
+
+
+@pytest.fixture
+def followed(panel, slicer):
+    """A result with a grown, a gone and a new lesion, and the earlier one."""
+    panel.open()
+    panel.earlier, _ = addResult(slicer, "January", [(A, 14), (B, 11), (C, 9)])
+    panel.node, volume = addResult(slicer, "March", [(A, 18), (B, 11), (D, 8)], (12.0, -9.0, 5.0))
+    panel.widget._onResult(panel.node, volume, None)
+    panel.ui.followUpButton.collapsed = False
+    return panel
+
+
+def rows(table):
+    return [[table.item(row, column).text() for column in range(table.columnCount)] for row in range(table.rowCount)]
+
+
+def compare(panel):
+    panel.ui.compareButton.click()
+    assert panel.ui.followUpProgressBar.visible
+    assert not panel.ui.earlierSelector.enabled
+    panel.wait(lambda: panel.widget.followUpSection._process is None)
+
+
+def test_lesions_are_paired_and_the_page_is_saved(followed, slicer, application, temporaryFolder, tmp_path):
+    panel, ui = followed, followed.ui
+    assert not ui.compareButton.enabled
+    assert not ui.followUpTable.visible
+    ui.earlierSelector.setCurrentNode(panel.node)
+    assert not ui.compareButton.enabled, "not with itself"
+    ui.earlierSelector.setCurrentNode(panel.earlier)
+    compare(panel)
+    assert ui.followUpLabel.text == ""
+    found = rows(ui.followUpTable)
+    assert sorted(row[4] for row in found) == ["both", "both", "gone", "new"]
+    grown = found[0]
+    assert grown[0] == "1 → 1"
+    before, now = (float(value) for value in grown[1].split(" → "))
+    ball = 4 / 3 * np.pi / 1000
+    assert (before, now) == pytest.approx((ball * 14**3, ball * 18**3), rel=0.08)
+    assert float(grown[3].rstrip(" %")) == pytest.approx(100 * ((18 / 14) ** 3 - 1), abs=15)
+    new = next(row for row in found if row[4] == "new")
+    assert new[0].startswith("– → ")
+    assert new[3] == "–"
+    assert ui.followUpTotalsLabel.text.startswith("All lesions ")
+    assert "Sum of the target diameters 5" in ui.responseLabel.text
+    assert "stable disease" in ui.responseLabel.text or "progressive disease" in ui.responseLabel.text
+    assert "Lesions without a partner in the earlier scan: 1" in ui.responseLabel.text
+    assert "a physician decides" in ui.responseLabel.text
+    picture = ui.growthLabel.pixmap.toImage()
+    colors = {
+        QtGui.QColor(picture.pixel(x, y)).name() for x in range(0, picture.width(), 2) for y in range(picture.height())
+    }
+    assert len(colors) > 10, "curves are drawn"
+    assert not list(temporaryFolder.iterdir())
+
+    application.qt.QFileDialog.answer = str(tmp_path / "page")
+    ui.followUpPageButton.click()
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "January" in page
+    assert "an aid for a reader" in page.lower()
+    ui.resultSelector.setCurrentNode(None)
+    assert not ui.followUpButton.visible
+
+
+def test_a_saved_result_is_an_earlier_one_too(followed, application, tmp_path):
+    from LiverTumorSegLib.labels import LIVER_TUMOR
+    from LiverTumorSegLib.output.segfile import write_segmentation
+
+    panel, ui = followed, followed.ui
+    image = sitk.GetImageFromArray(labels([(A, 14), (B, 11), (C, 9)]))
+    image.SetSpacing(SPACING)
+    path = tmp_path / "Jänner -x.seg.nrrd"
+    write_segmentation(path, image, LIVER_TUMOR)
+    ui.earlierSelector.setCurrentNode(panel.earlier)
+    application.qt.QFileDialog.answer = str(path)
+    ui.earlierFileButton.click()
+    assert ui.earlierFileLabel.text == path.name
+    assert ui.earlierSelector.currentNode() is None
+    compare(panel)
+    assert len(rows(ui.followUpTable)) == 4, ui.followUpLabel.text
+    ui.earlierSelector.setCurrentNode(panel.earlier)
+    assert not ui.earlierFileLabel.visible
+    assert not ui.followUpTable.visible, "what was found is of the other one"
+
+
+def test_what_cannot_be_compared_is_said_in_one_sentence(followed, application, tmp_path):
+    panel, ui = followed, followed.ui
+    empty = tmp_path / "empty.nii.gz"
+    sitk.WriteImage(sitk.Image((20, 20, 20), sitk.sitkUInt8), str(empty))
+    application.qt.QFileDialog.answer = str(empty)
+    ui.earlierFileButton.click()
+    compare(panel)
+    assert "neither liver nor tumour" in ui.followUpLabel.text
+    assert not ui.followUpTable.visible
+
+
+@pytest.mark.parametrize("end", ["cancel", "kill", "close the scene"])
+def test_a_comparison_that_ends_early_leaves_nothing(followed, slicer, temporaryFolder, end):
+    panel, ui = followed, followed.ui
+    ui.earlierSelector.setCurrentNode(panel.earlier)
+    ui.compareButton.click()
+    child = psutil.Process(panel.widget.followUpSection._process.process.pid)
+    if end == "cancel":
+        ui.cancelCompareButton.click()
+        assert ui.followUpLabel.text == "Cancelled."
+    elif end == "kill":
+        child.kill()
+        panel.wait(lambda: "ended by the system" in ui.followUpLabel.text, 20)
+    else:
+        slicer.mrmlScene.Clear(False)
+        assert not ui.followUpButton.visible
+    assert panel.widget.followUpSection._process is None
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+    assert not list(temporaryFolder.iterdir())
+    assert end == "close the scene" or ui.compareButton.visible
+
+
+def test_dates_of_the_studies_are_told_when_they_are_in_order(followed, slicer):
+    from LiverTumorSegPanel.followUpProcess import followUpCommand, studyDay
+    from LiverTumorSegPanel.followUpSection import timePointOf
+
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    constants = slicer.vtkMRMLSubjectHierarchyConstants
+    points = [timePointOf(node) for node in (followed.earlier, followed.node)]
+    for point, date in zip(points, ("20240110", "20240302"), strict=True):
+        study = hierarchy.CreateStudyItem(hierarchy.GetSceneItemID(), date)
+        hierarchy.SetItemAttribute(study, constants.GetDICOMStudyDateAttributeName(), date)
+        assert studyDay(point.volumeNode) == ""
+        hierarchy.CreateItem(study, point.volumeNode)
+    files = [("a.seg.nrrd", "a.nrrd"), ("b.seg.nrrd", "b.nrrd")]
+    command = followUpCommand(*points, files)
+    assert command[command.index("--dates") + 1 :] == ["2024-01-10", "2024-03-02"]
+    assert "--dates" not in followUpCommand(*reversed(points), files)
+
+
+def test_words_of_a_curve_do_not_lie_on_each_other(application):
+    from LiverTumorSegPanel.growthPicture import heightOf, spread
+
+    assert spread([50, 10, 52, 51], 10) == [50, 10, 70, 60]
+    assert spread([], 10) == []
+    rates = [heightOf(after, 1, 100) - heightOf(before, 1, 100) for before, after in ((1, 2), (20, 40))]
+    assert rates[0] == pytest.approx(rates[1]), "equal rates, equal slopes"
