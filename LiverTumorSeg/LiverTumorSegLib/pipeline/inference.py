@@ -5,15 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
 import torch
 
-from ..errors import CancelledError, InputError, UsageError
+from ..errors import InputError, UsageError
 from ..findings import Finding, refuse
 from ..grid import Grid, bounding_box, canonical_grid, grid_difference
 from ..labels import LIVER, NO_LABEL, TUMOR, value_of
@@ -40,34 +39,8 @@ from .postprocess import Postprocessing, liver_and_tumor, most_probable, with_fu
 from .preprocess import network_grid, resample
 from .quality import QUALITIES
 from .result import Result
+from .run import Run
 from .tumor_plausibility import doubt_tumor
-
-
-@dataclass
-class _Run:
-    """What one call of `segment` collects on its way; `doubts` are of the organ, void when there is none."""
-
-    progress: Progress
-    cancelled: Cancelled
-    findings: list[Finding] = field(default_factory=list)
-    doubts: list[Finding] = field(default_factory=list)
-    seconds: dict[str, float] = field(default_factory=dict)
-    device: str = "none"
-    maps: dict[str, sitk.Image] = field(default_factory=dict)
-
-    def tell(self, fraction: float, words: str) -> None:
-        if self.cancelled():
-            raise CancelledError("Cancelled; nothing was written.")
-        self.progress(fraction, words)
-
-    def out_of_memory(self, sentence: str) -> None:
-        self.findings.append(Finding("memory", "info", sentence))
-
-    @contextmanager
-    def stage(self, name: str):  # type: ignore[no-untyped-def]  # the context manager of one timing
-        started = time.perf_counter()
-        yield
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
 
 
 class Segmenter:
@@ -156,7 +129,7 @@ class Segmenter:
         InputError, CancelledError, OutOfMemoryError, NonFiniteOutputError
             The image cannot be used; the user stopped; no device has enough memory; the network failed.
         """
-        run = _Run(progress or (lambda fraction, words: None), cancelled or (lambda: False))
+        run = Run(progress or (lambda fraction, words: None), cancelled or (lambda: False))
         started = time.perf_counter()
         channels = self._channels(image)
         with run.stage("check"):
@@ -227,7 +200,7 @@ class Segmenter:
                 )
         return channels
 
-    def _checked(self, image: sitk.Image, modality: str | None, force: bool, run: _Run) -> sitk.Image:
+    def _checked(self, image: sitk.Image, modality: str | None, force: bool, run: Run) -> sitk.Image:
         is_ct = all(bundle.intensity.window_hu is not None for bundle in self.bundles)
         findings = check_image(image, modality)
         if not is_ct:
@@ -236,7 +209,7 @@ class Segmenter:
         refuse(findings, force)
         return replace_missing(image)
 
-    def _localise(self, image: sitk.Image, run: _Run) -> tuple[Location | None, list[Finding]]:
+    def _localise(self, image: sitk.Image, run: Run) -> tuple[Location | None, list[Finding]]:
         """Return where the liver is, if the localiser sees one, and what is to be said of it."""
         bundle = self.localiser
         if bundle is None:
@@ -260,7 +233,7 @@ class Segmenter:
         native: Grid,
         location: Location | None,
         liver_hu: float | None,
-        run: _Run,
+        run: Run,
     ) -> tuple[tuple[np.ndarray, np.ndarray], sitk.Image | None]:
         """Return the label values of a native part with its start (x, y, z), and the tumour probability."""
         # Where nothing localises, no voxel of the scan is left out, however the network's grid rounds its size.
@@ -300,7 +273,7 @@ class Segmenter:
         channels: list[sitk.Image],
         box: Grid,
         part: Grid,
-        run: _Run,
+        run: Run,
         low: float,
         high: float,
     ) -> np.ndarray:
@@ -328,7 +301,7 @@ class Segmenter:
             return np.stack([sitk.GetArrayFromImage(resample(grid.image(p), part, outside=0)) for p in probabilities])
 
     def _nnunet_probabilities(
-        self, bundle: Bundle, channels: list[sitk.Image], part: Grid, run: _Run, low: float, high: float
+        self, bundle: Bundle, channels: list[sitk.Image], part: Grid, run: Run, low: float, high: float
     ) -> np.ndarray:
         """Return uint8 (classes - 1, z, y, x) on the native part, found as nnU-Net finds it."""
         with run.stage("resample"):
@@ -345,7 +318,7 @@ class Segmenter:
         return plan_tiles(network, bundle.patch_size, array.shape[1:], overlap, flips, largest)
 
     def _predict(
-        self, bundle: Bundle, array: np.ndarray, plan: TilePlan, run: _Run, low: float, high: float, words: str,
+        self, bundle: Bundle, array: np.ndarray, plan: TilePlan, run: Run, low: float, high: float, words: str,
         predict: Callable[..., np.ndarray] | None = None,
     ) -> np.ndarray:  # fmt: skip
         def work(rung: Rung) -> np.ndarray:
@@ -365,7 +338,7 @@ class Segmenter:
         run.device = rung.name
         return probabilities
 
-    def _attention(self, bundle: Bundle, array: np.ndarray, plan: TilePlan, run: _Run) -> np.ndarray:
+    def _attention(self, bundle: Bundle, array: np.ndarray, plan: TilePlan, run: Run) -> np.ndarray:
         def work(rung: Rung) -> np.ndarray:
             return attention(self._network(bundle, rung.network), array, plan, rung.network, run.cancelled)
 
