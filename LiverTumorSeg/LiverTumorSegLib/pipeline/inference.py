@@ -68,9 +68,7 @@ class _Run:
 
 
 class Segmenter:
-    """Loads networks once, segments many scans.
-
-    Several threads may call `segment`: the networks take one scan at a time, the rest of the way goes on beside them.
+    """Loads networks once, segments many scans, also in several threads: the networks take one scan at a time.
 
     Parameters
     ----------
@@ -329,17 +327,15 @@ class Segmenter:
             return nnunet_probabilities(logits, scan, part)
 
     def _plan(self, bundle: Bundle, array: np.ndarray, overlap: float = 0.25, flips: int = 1) -> TilePlan:
-        network = self._network(bundle, self.device)
-        return plan_tiles(network, bundle.patch_size, array.shape[1:], overlap, flips)
+        return plan_tiles(self._network(bundle, self.device), bundle.patch_size, array.shape[1:], overlap, flips)
 
     def _predict(
         self, bundle: Bundle, array: np.ndarray, plan: TilePlan, run: _Run, low: float, high: float, words: str,
         predict: Callable[..., np.ndarray] | None = None,
     ) -> np.ndarray:  # fmt: skip
         def work(rung: Rung) -> np.ndarray:
-            network = self._network(bundle, rung.network)
             return (predict or predict_probabilities)(
-                [network],
+                [self._network(bundle, rung.network)],
                 array,
                 plan,
                 rung.network,
