@@ -67,7 +67,7 @@ class Supervisor:
                 self._start(self._plan.threads)
             while self._waiting or self._suspects or any(worker.jobs for worker in self._workers):
                 if self._stopped():
-                    self._cancel()
+                    failure = self._cancel()
                     break
                 self._hand_out()
                 try:
@@ -161,11 +161,13 @@ class Supervisor:
         self._messages.error(job.name, str(error), error.exit_code)
         self._outcomes[job.number] = Outcome(job.name, FAILED, str(error), error.exit_code)
 
-    def _cancel(self) -> None:
+    def _cancel(self) -> LiverTumorSegError | None:
+        """Cancel what is under way; return the error to end with where no job can tell of it."""
         begun = [job for worker in self._workers for job in worker.jobs.values()]
         self._end()
         for job in sorted([*begun, *self._suspects], key=lambda job: job.number):
             self._fail(job, CANCELLED)
+        return None if begun or self._suspects else CANCELLED
 
     def _end(self) -> None:
         """End all workers, first by asking them, and remove what they leave half done."""

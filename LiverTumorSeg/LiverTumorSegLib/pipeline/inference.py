@@ -44,9 +44,7 @@ from .tumor_plausibility import doubt_tumor
 
 
 class Segmenter:
-    """Loads networks once, segments many scans.
-
-    Several threads may call `segment`: the networks take one scan at a time, the rest of the way goes on beside them.
+    """Loads networks once, segments many scans, also in several threads: the networks take one scan at a time.
 
     Parameters
     ----------
@@ -322,9 +320,8 @@ class Segmenter:
         predict: Callable[..., np.ndarray] | None = None,
     ) -> np.ndarray:  # fmt: skip
         def work(rung: Rung) -> np.ndarray:
-            network = self._network(bundle, rung.network)
             return (predict or predict_probabilities)(
-                [network],
+                [self._network(bundle, rung.network)],
                 array,
                 plan,
                 rung.network,
