@@ -60,7 +60,7 @@ def test_patients_are_drawn_equally_and_old_data_mixed_in(pairs, tiny):
         ("attention_unet_3d", "pairs", (2, 1, 32, 32, 32)),
         ("unet_3d_128", "pairs", (2, 1, 32, 32, 32)),
         ("lits_unet_2d", "lits", (2, 1, 64, 64)),
-        ("subvolume_64", "pairs", (1, 1, 64, 48, 48)),
+        ("subvolume_64", "pairs", (1, 1, 24, 48, 48)),
         ("brats_attention_3d", "brats", (2, 3, 32, 32, 32)),
     ],
 )
