@@ -9,6 +9,9 @@ from typing import Any, Protocol
 
 from .findings import Finding
 
+FINISHED_BEFORE = "Finished before"
+"""Progress of a case whose result was there already; the Slicer panel knows it by these words."""
+
 
 class Messages(Protocol):
     """Hears of everything that happens to each case."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import slicer
+from LiverTumorSegLib.messages import FINISHED_BEFORE
 from LiverTumorSegLib.scan.imageio import case_name
 from slicer.i18n import tr as _
 
@@ -20,8 +21,6 @@ from LiverTumorSegPanel.segmentationRun import EXIT_CANCELLED, unexpectedEnd
 POLL_MS = 200
 PATIENCE_S = 10.0
 """How long a child that was told to stop may still write its summary before it is killed."""
-FINISHED_BEFORE = "Finished before"
-"""How the command line calls a scan whose result was there already."""
 
 
 @dataclass

@@ -8,7 +8,8 @@ import SimpleITK as sitk
 from density_models import density_bundle
 from LiverTumorSegLib.batch.case import CaseWork
 from LiverTumorSegLib.batch.jobs import Job, job_of, options_line, options_of
-from LiverTumorSegLib.batch.plan import MEMORY_A_WORKER, cores, free_memory, plan_for
+from LiverTumorSegLib.batch.plan import MEMORY_A_WORKER, cores, plan_for
+from LiverTumorSegLib.memory import machine_memory
 from LiverTumorSegLib.pipeline.inference import Segmenter
 from LiverTumorSegLib.request import build_parser
 from LiverTumorSegLib.scan.channels import CaseFiles
@@ -128,8 +129,8 @@ def test_jobs_and_options_survive_the_way_to_a_worker(small_scan, tmp_path):
 def test_plans_fit_cores_memory_and_cases():
     plan = plan_for(100, on_cpu=True)
     assert plan.workers * plan.threads <= cores()
-    free = free_memory()
-    assert free is None or plan.workers <= max(free // MEMORY_A_WORKER, 1)
+    memory = machine_memory()
+    assert memory is None or plan.workers <= max(memory.available // MEMORY_A_WORKER, 1)
     assert dataclasses.astuple(plan_for(100, on_cpu=False)) == (1, cores(), 3)
     assert dataclasses.astuple(plan_for(1, on_cpu=True)) == (1, cores(), 1)
     assert plan_for(100, on_cpu=True, wanted=7).workers == 7

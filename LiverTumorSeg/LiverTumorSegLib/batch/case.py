@@ -16,11 +16,11 @@ import SimpleITK as sitk
 from ..command import as_sentence
 from ..errors import InputError, LiverTumorSegError, OutOfMemoryError
 from ..findings import RefusedError, refuse
-from ..messages import Messages
+from ..messages import FINISHED_BEFORE, Messages
 from ..model.bundle import Bundle, load_bundle
 from ..model.models import FINE, localiser_for, members_of, models_folder
 from ..output.casefiles import Wanted, room_for, write_case
-from ..output.summary import Outcome, is_finished
+from ..output.summary import BEFORE, DONE, FAILED, Outcome, is_finished
 from ..pipeline.inference import Segmenter
 from ..pipeline.plan import memory_findings
 from ..pipeline.result import Result
@@ -28,8 +28,6 @@ from ..request import postprocessing_of
 from ..scan.channels import CaseFiles, read_channels
 from ..scan.imageio import CaseImage, case_name, input_sha256
 from ..wholefile import require_room
-
-DONE, BEFORE, FAILED = "done", "finished before", "failed"
 
 
 def bundles_of(options: argparse.Namespace) -> list[Bundle]:
@@ -92,7 +90,7 @@ class CaseWork:
         try:
             with self._reading:
                 if skip and self._finished(files, listed):
-                    messages.progress(name, 1.0, "Finished before")
+                    messages.progress(name, 1.0, FINISHED_BEFORE)
                     return Outcome(listed, BEFORE)
                 channels = self._read(files, messages)
             name = channels[0].name

@@ -19,8 +19,7 @@ from ..errors import CancelledError, InputError, LiverTumorSegError, OutOfMemory
 from ..jsonfile import json_text
 from ..messages import Messages
 from ..output.casefiles import remove_leftovers
-from ..output.summary import Outcome
-from .case import FAILED
+from ..output.summary import FAILED, Outcome
 from .cluster_worker import do_job
 from .jobs import Job, options_line, tell
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from ..errors import LiverTumorSegError, ModelError, UsageError
 from ..jsonfile import json_text
-from ..output.summary import Outcome
+from ..output.summary import FAILED, Outcome
 from ..wholefile import write_text
-from .case import FAILED, CaseWork, segmenter_of
+from .case import CaseWork, segmenter_of
 from .jobs import JobMessages, job_of, options_of
 from .worker import unfailing
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
+
+from ..memory import machine_memory
 
 MEMORY_A_WORKER = 3 << 30
 """Bytes: what segmenting 512 x 512 x 800 voxels may hold at most, with the next scan beside it."""
-_MEMORY_INFO, _MEMORY_LIMIT = Path("/proc/meminfo"), Path("/sys/fs/cgroup/memory.max")
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ def plan_for(cases: int, on_cpu: bool, wanted: int | None = None) -> Plan:
         Workers that the user asks for.
     """
     here = cores()
-    memory = free_memory()
-    fitting = 2 if memory is None else max(memory // MEMORY_A_WORKER, 1)
+    memory = machine_memory()
+    fitting = 2 if memory is None else max(memory.available // MEMORY_A_WORKER, 1)
     workers = wanted or (min(here, fitting) if on_cpu else 1)
     workers = max(1, min(workers, cases))
     return Plan(workers, max(1, here // workers), min(2 if on_cpu else 3, cases))
@@ -46,22 +46,3 @@ def plan_for(cases: int, on_cpu: bool, wanted: int | None = None) -> Plan:
 def cores() -> int:
     """Return how many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def free_memory() -> int | None:
-    """Return the bytes of memory that programs may still take, None where the system does not say."""
-    found = []
-    if _MEMORY_INFO.is_file():
-        for line in _MEMORY_INFO.read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                found.append(int(line.split()[1]) << 10)
-    # A container or a job of a cluster may be allowed less than the machine has.
-    if _MEMORY_LIMIT.is_file() and (limit := _MEMORY_LIMIT.read_text(encoding="ascii").strip()).isdigit():
-        found.append(int(limit))
-    if found:
-        return min(found)
-    try:
-        import psutil
-    except ImportError:
-        return None
-    return int(psutil.virtual_memory().available)

@@ -13,8 +13,7 @@ from pathlib import Path
 from ..errors import CancelledError, LiverTumorSegError, OutOfMemoryError
 from ..messages import Messages
 from ..output.casefiles import remove_leftovers
-from ..output.summary import Outcome
-from .case import FAILED
+from ..output.summary import FAILED, Outcome
 from .jobs import Job, options_line, tell
 from .plan import Plan
 from .process import Event, WorkerProcess

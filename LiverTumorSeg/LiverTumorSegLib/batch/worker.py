@@ -19,8 +19,8 @@ from typing import TextIO
 
 from ..command import speak_any_text
 from ..errors import LiverTumorSegError
-from ..output.summary import Outcome
-from .case import FAILED, CaseWork, segmenter_of
+from ..output.summary import FAILED, Outcome
+from .case import CaseWork, segmenter_of
 from .jobs import Job, JobMessages, job_of, options_of
 
 FIRST_TO_GO = 500

@@ -15,13 +15,15 @@ from .report_html import ReportCase, write_html_report
 from .spreadsheet import spreadsheet_cell
 
 TABLE, PAGE = "summary.csv", "summary.html"
+DONE, BEFORE, FAILED = "done", "finished before", "failed"
+"""What may have become of an input."""
 INLINE_PICTURES = 20
 """A page of more cases refers to the pictures beside it: with all of them inside, no browser would open it."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one input: "done", "finished before" or "failed", why, and with which exit code."""
+    """What became of one input (`DONE`, `BEFORE` or `FAILED`), why, and with which exit code."""
 
     case: str
     status: str
@@ -65,7 +67,7 @@ def write_summary(folder: Path, outcomes: Sequence[Outcome]) -> Path:
 
     Both name the failed cases with their reasons.
     """
-    reports = {one.case: _read(folder / f"{one.case}.report.json") for one in outcomes if one.status != "failed"}
+    reports = {one.case: _read(folder / f"{one.case}.report.json") for one in outcomes if one.status != FAILED}
     volumes = list(dict.fromkeys(name for report in reports.values() if report for name in report["volumes_ml"]))
     table = folder / TABLE
     with whole_file(table) as partial, partial.open("w", newline="", encoding="utf-8") as stream:
@@ -79,7 +81,7 @@ def write_summary(folder: Path, outcomes: Sequence[Outcome]) -> Path:
     cases = [
         ReportCase(name, report, folder / f"{name}.png") for name, report in reports.items() if report is not None
     ]
-    failed = {one.case: one.reason for one in outcomes if one.status == "failed"}
+    failed = {one.case: one.reason for one in outcomes if one.status == FAILED}
     try:
         write_html_report(folder / PAGE, cases, failed=failed, inline=len(cases) <= INLINE_PICTURES)
     except ImportError:
