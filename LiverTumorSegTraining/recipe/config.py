@@ -139,7 +139,9 @@ class NetworkConfig(Section):
 class OptimiserConfig(Section):
     """The optimiser and its schedule."""
 
-    kind: Literal["adamw", "sgd"] = Field("adamw", description="AdamW, or SGD with Nesterov momentum 0.99")
+    kind: Literal["adamw", "muon", "sgd"] = Field(
+        "adamw", description="AdamW; Muon for convolutions with AdamW for the rest; SGD with Nesterov momentum 0.99"
+    )
     learning_rate: float = Field(1e-3, gt=0, description="highest learning rate")
     schedule: Literal["cosine", "poly", "late"] = Field(
         "cosine", description="how the rate falls: cosine, (1 - t)^0.9, or not before the last fifth of the run"

@@ -32,6 +32,7 @@ from LiverTumorSegTraining.training.display import Advance, Display
 from LiverTumorSegTraining.training.distributed import Processes
 from LiverTumorSegTraining.training.losses import SegmentationLoss, automatic_class_weights
 from LiverTumorSegTraining.training.model import bundle_of, network_of
+from LiverTumorSegTraining.training.optimiser import optimiser_of
 from LiverTumorSegTraining.training.overlays import draw_overlay
 from LiverTumorSegTraining.training.provenance import PROVENANCE, run_provenance
 from LiverTumorSegTraining.training.records import RunRecords
@@ -102,7 +103,7 @@ class Trainer:
         self.average = WeightAverage(self.network, config.optimiser.ema)
         self.parallel = self.processes.wrap(self.network)
         self.mixed_precision = config.run.amp == "auto" and bfloat16_is_fast(self.device, config)
-        self.optimiser = self._new_optimiser()
+        self.optimiser = optimiser_of(self.network, config.optimiser)
         weights = self._class_weights()
         self.loss = SegmentationLoss(config.loss, weights, self.processes.add_up)
         self.validation_loss = ValidationLoss(data.validation, config, weights) if data.validation else None
@@ -306,15 +307,6 @@ class Trainer:
         patches = [self.sampler.patch(0, place)[0] for place in range(CALIBRATION_SAMPLES)]
         images = torch.from_numpy(np.stack(patches))
         return images[:, :, 0] if self.config.network.dims == 2 else images
-
-    def _new_optimiser(self) -> torch.optim.Optimizer:
-        optimiser = self.config.optimiser
-        parameters = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
-        if optimiser.kind == "sgd":
-            return torch.optim.SGD(
-                parameters, optimiser.learning_rate, 0.99, weight_decay=optimiser.weight_decay, nesterov=True
-            )
-        return torch.optim.AdamW(parameters, optimiser.learning_rate, weight_decay=optimiser.weight_decay)
 
     def _class_weights(self) -> list[float] | None:
         given = self.config.loss.class_weights

@@ -191,7 +191,7 @@ def test_a_late_schedule_falls_in_the_last_fifth_alone():
     assert rates == pytest.approx([5e-4, 1e-3, 1e-3, 1e-3, 5e-4, 0])
 
 
-@pytest.mark.parametrize("kind", ["sgd", "adamw"])
+@pytest.mark.parametrize("kind", ["sgd", "adamw", "muon"])
 def test_schedules_and_optimisers(kind, pairs, tiny, tmp_path):
     config = tiny(optimiser__kind=kind, optimiser__schedule="poly", optimiser__steps=2, loss__name="focal_tversky")
     Trainer(config, pairs, tmp_path / "run").train()
