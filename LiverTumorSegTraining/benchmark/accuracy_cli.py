@@ -19,6 +19,7 @@ from LiverTumorSegLib.pipeline.quality import QUALITIES
 from LiverTumorSegLib.wholefile import write_text
 
 from LiverTumorSegTraining.benchmark.accuracy import Labelled, labelled_case, labelled_sample, score, table, totals
+from LiverTumorSegTraining.benchmark.pasted_mass import scans_with_mass
 from LiverTumorSegTraining.benchmark.synthetic_set import synthetic_scans
 from LiverTumorSegTraining.data.dataset import find_cases
 from LiverTumorSegTraining.demo.samples import SAMPLES, fetch
@@ -36,11 +37,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, help="data set whose labels are liver and tumour")
     parser.add_argument("--cases", nargs="*", default=[], help="cases, or patients, of it (default: all)")
     parser.add_argument("--samples", type=Path, help="folder of the public samples, fetched when absent")
-    parser.add_argument(
+    made_up = parser.add_mutually_exclusive_group()
+    made_up.add_argument(
         "--synthetic",
         type=int,
         default=0,
         help="instead of the cases as they are: so many of them with made-up tumours",
+    )
+    made_up.add_argument(
+        "--mass",
+        type=float,
+        default=0.0,
+        help="instead of the cases as they are: those without tumour, a cystic mass of so many ml beside the liver",
     )
     parser.add_argument("--quality", default="standard", choices=list(QUALITIES))
     parser.add_argument("--threshold", type=float, help="tumour probability from which a voxel is tumour")
@@ -53,8 +61,7 @@ def _run(options: argparse.Namespace) -> None:
     localiser = load_bundle(options.localiser or models_folder() / LOCALISER)
     segmenter = Segmenter(load_bundle(options.model), localiser, quality=options.quality, threshold=options.threshold)
     rows = []
-    scans = _scans(options)
-    for scan in synthetic_scans(scans, options.synthetic) if options.synthetic else scans:
+    for scan in _scans(options):
         rows.append(score(segmenter, scan))
         print(table(rows[-1:]).splitlines()[-1], flush=True)
     options.output.parent.mkdir(parents=True, exist_ok=True)
@@ -63,6 +70,13 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _scans(options: argparse.Namespace) -> Iterator[Labelled]:
+    scans = _scans_as_they_are(options)
+    if options.mass:
+        return scans_with_mass(scans, options.mass)
+    return synthetic_scans(scans, options.synthetic) if options.synthetic else scans
+
+
+def _scans_as_they_are(options: argparse.Namespace) -> Iterator[Labelled]:
     if options.data is not None:
         cases = find_cases(options.data, DataConfig())
         wanted = set(options.cases)

@@ -10,6 +10,7 @@ from LiverTumorSegLib.pipeline.inference import Segmenter
 
 from LiverTumorSegTraining.benchmark.accuracy import Labelled, score, table
 from LiverTumorSegTraining.benchmark.accuracy_cli import main
+from LiverTumorSegTraining.benchmark.pasted_mass import scans_with_mass
 from LiverTumorSegTraining.benchmark.synthetic_set import synthetic_scans
 
 
@@ -93,3 +94,26 @@ def test_made_up_tumours_are_the_same_at_every_call_and_lie_in_healthy_livers(sc
     assert not np.array_equal(first[0].reference, first[1].reference)
     with pytest.raises(InputError, match="No scan of the data set has a liver without tumour"):
         next(synthetic_scans([Labelled("ill", image, labels)], 1))
+
+
+def test_a_pasted_mass_lies_beside_the_liver_and_is_the_same_at_every_call(scan):
+    image, labels = scan
+    healthy = Labelled("healthy", image, np.where(labels == 2, 1, labels).astype(np.uint8))
+    (first,), (again,) = (list(scans_with_mass([healthy, Labelled("ill", image, labels)], 60)) for _ in range(2))
+    values = sitk.GetArrayFromImage(first.image)
+    assert np.array_equal(values, sitk.GetArrayFromImage(again.image))
+    changed = values != sitk.GetArrayFromImage(image)
+    volume_ml = float(changed.sum() * np.prod(image.GetSpacing())) / 1000
+    assert 20 < volume_ml < 75
+    told_ml = float(first.name.split()[-2])
+    assert told_ml == pytest.approx(volume_ml, rel=0.2)
+    assert not (changed & (healthy.reference == 1)).any(), "the liver stays as it is"
+    assert np.array_equal(first.reference, healthy.reference)
+    # The soft edge aside, what was pasted is fluid.
+    assert np.median(values[changed]) == pytest.approx(12, abs=4)
+
+
+def test_a_mass_and_made_up_tumours_exclude_each_other(models, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["--model", str(models), "--output", str(tmp_path / "x.json"), "--mass", "500", "--synthetic", "3"])
+    assert "not allowed with" in capsys.readouterr().err
