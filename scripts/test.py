@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from bootstrap import ROOT, enter
+from bootstrap import ENVIRONMENT, ROOT, enter
 
 CHECKS = {
     "ruff": ["-m", "ruff", "check", "."],
@@ -16,6 +16,9 @@ CHECKS = {
 def main() -> int:
     """Return 0 when every check and test passed; the closing line is pytest's."""
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    # The tests start hundreds of processes, each of which would compile torch and the rest anew.
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
+        os.environ["PYTHONPYCACHEPREFIX"] = str(ENVIRONMENT / "bytecode")
     failed = []
     for name, arguments in CHECKS.items() if not sys.argv[1:] else ():
         print(f"== {name}", flush=True)

@@ -18,8 +18,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 from .batch.case import CaseWork, bundles_of, segmenter_of
 from .batch.cluster import run_over_cluster
 from .batch.jobs import Job
-from .batch.plan import plan_for
 from .batch.supervisor import Supervisor
+from .batch.worker_plan import worker_plan
 from .command import as_sentence, speak_any_text
 from .errors import CancelledError, LiverTumorSegError, OutOfMemoryError
 from .messages import BarMessages, JsonMessages, Messages
@@ -86,7 +86,7 @@ def _side_by_side(
     jobs = [Job(number, files, files.paths[0] in requests.many) for number, files in enumerate(requests.cases)]
     if options.dask:
         return run_over_cluster(options, segmenter.provenance(), jobs, messages, lambda: stop[0])
-    plan = plan_for(len(jobs), segmenter.device.type == "cpu", options.workers)
+    plan = worker_plan(len(jobs), segmenter, options.workers)
     return Supervisor(options, plan, messages, lambda: stop[0]).run(jobs)
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +15,7 @@ from LiverTumorSegLib.grid import Grid
 from LiverTumorSegLib.labels import LIVER_TUMOR
 from LiverTumorSegLib.output.segfile import onto_grid, read_segmentation, write_segmentation
 from LiverTumorSegLib.review.accepted import write_accepted_dicom
-from LiverTumorSegLib.review.figures import MEASURES
+from LiverTumorSegLib.review.lesion_rows import row_of, write_rows
 from LiverTumorSegLib.review.page import write_session_page
 from LiverTumorSegLib.review.training_pair import TrainingPair, write_training_pair
 from LiverTumorSegLib.review.verdicts import accepted_only, restored_verdicts, stored_verdicts
@@ -66,7 +63,7 @@ def save(files: CaseFiles, session: ReaderSession) -> dict[str, Path]:
     _store(session, files, REVIEWED)
     only = _image(accepted_only(session.verdicts, session.labels), session.image)
     write_segmentation(paths["accepted"], only, LIVER_TUMOR, _metadata(session))
-    write_text(paths["lesions"], _table(session))
+    write_rows(paths["lesions"], [row_of(row) for row in session.rows()])
     write_session_page(
         paths["page"],
         files.name,
@@ -178,21 +175,6 @@ def _metadata(session: ReaderSession) -> dict[str, str]:
     if model:
         metadata["LiverTumorSeg_model"] = f"{model.get('id')} {model.get('version')} {model.get('sha256')}"
     return metadata
-
-
-def _table(session: ReaderSession) -> str:
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["number", "verdict", "place", *MEASURES, "centroid_l_mm", "centroid_p_mm", "centroid_s_mm"])
-    for row in session.rows():
-        figures = [getattr(row.lesion, measure) for measure in MEASURES]
-        cells = [*figures, *row.lesion.centroid_lps_mm]
-        writer.writerow([row.number, row.verdict, row.place.words(), *(_cell(value) for value in cells)])
-    return stream.getvalue()
-
-
-def _cell(value: float | None) -> str:
-    return "" if value is None else re.sub(r"\.?0+$", "", f"{value:.3f}") if isinstance(value, float) else str(value)
 
 
 def _json(path: Path) -> dict[str, Any]:

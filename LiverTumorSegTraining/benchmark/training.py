@@ -12,7 +12,7 @@ import SimpleITK as sitk
 from .child import run_child
 from .comparison import OURS, Measurement, Say, compare, measurement_of
 
-CASES = 4
+CASES, QUICK_CASES = 4, 2
 WORKER = "LiverTumorSegTraining.benchmark.training_worker"
 
 
@@ -27,7 +27,7 @@ def run(*, quick: bool, rounds: int, threads: int, say: Say) -> dict[str, Any]:
     Parameters
     ----------
     quick : bool
-        Few steps and a smaller network.
+        Few steps, few cases and a smaller network.
     rounds, threads, say
         As in `compare`.
 
@@ -38,7 +38,7 @@ def run(*, quick: bool, rounds: int, threads: int, say: Say) -> dict[str, Any]:
     """
     steps = 3 if quick else 10
     with tempfile.TemporaryDirectory() as folder:
-        write_cases(Path(folder) / "data")
+        write_cases(Path(folder) / "data", QUICK_CASES if quick else CASES)
 
         def measure(candidate: str) -> Measurement:
             arguments = ["-m", WORKER, candidate, folder, str(steps), *(["--quick"] if quick else [])]
@@ -48,11 +48,11 @@ def run(*, quick: bool, rounds: int, threads: int, say: Say) -> dict[str, Any]:
         return {**compare(candidates, rounds=rounds, threads=threads, say=say), "steps": steps}
 
 
-def write_cases(root: Path) -> None:
+def write_cases(root: Path, count: int = CASES) -> None:
     """Write scans of the size of a liver box at 2 mm, with a tumour in each."""
     root.mkdir(parents=True)
     axes = np.meshgrid(*[np.linspace(-1, 1, n, dtype=np.float32) for n in (80, 110, 120)], indexing="ij")
-    for number in range(CASES):
+    for number in range(count):
         rng = np.random.default_rng(number)
         radius = np.sqrt(sum(axis**2 for axis in axes))
         shift = rng.uniform(-0.3, 0.3, 3)

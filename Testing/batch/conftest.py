@@ -55,11 +55,11 @@ def scans_of(small_scan, tmp_path):
 def start(models):
     """Return a function that starts the command line as a person does."""
 
-    def run(*arguments, **changes):
+    def run(*arguments, command=("-m", "LiverTumorSegLib"), stderr=None, **changes):
         return subprocess.Popen(
-            [sys.executable, "-m", "LiverTumorSegLib", "--device", "cpu", "--quality", "quick", *map(str, arguments)],
+            [sys.executable, *command, "--device", "cpu", "--quality", "quick", *map(str, arguments)],
             env={**os.environ, "LIVERTUMORSEG_MODELS": str(models), "PYTHONPATH": str(ROOT), **changes},
-            stdout=subprocess.PIPE, text=True, encoding="utf-8",
+            stdout=subprocess.PIPE, stderr=stderr, text=True, encoding="utf-8",
         )  # fmt: skip
 
     return run

@@ -2,14 +2,18 @@
 
 import dataclasses
 from argparse import Namespace
+from types import SimpleNamespace
 
 import pytest
 import SimpleITK as sitk
 from density_models import density_bundle
+from LiverTumorSegLib.batch import worker_plan as worker_plan_room
 from LiverTumorSegLib.batch.case import CaseWork
 from LiverTumorSegLib.batch.jobs import Job, job_of, options_line, options_of
-from LiverTumorSegLib.batch.plan import MEMORY_A_WORKER, cores, plan_for
-from LiverTumorSegLib.memory import machine_memory
+from LiverTumorSegLib.batch.worker_plan import UNMEASURED, memory_of_a_worker, worker_plan
+from LiverTumorSegLib.memory import Memory
+from LiverTumorSegLib.model.bundle import load_bundle
+from LiverTumorSegLib.model.models import FINE, LOCALISER, models_folder
 from LiverTumorSegLib.pipeline.inference import Segmenter
 from LiverTumorSegLib.request import build_parser
 from LiverTumorSegLib.scan.channels import CaseFiles
@@ -126,11 +130,19 @@ def test_jobs_and_options_survive_the_way_to_a_worker(small_scan, tmp_path):
     assert (again.model, again.localiser, again.threshold) == (options.model, None, 0.25)
 
 
-def test_plans_fit_cores_memory_and_cases():
-    plan = plan_for(100, on_cpu=True)
-    assert plan.workers * plan.threads <= cores()
-    memory = machine_memory()
-    assert memory is None or plan.workers <= max(memory.available // MEMORY_A_WORKER, 1)
-    assert dataclasses.astuple(plan_for(100, on_cpu=False)) == (1, cores(), 3)
-    assert dataclasses.astuple(plan_for(1, on_cpu=True)) == (1, cores(), 1)
-    assert plan_for(100, on_cpu=True, wanted=7).workers == 7
+def test_workers_fit_cores_memory_and_cases(bundles, monkeypatch):
+    """A worker of the shipped models counts as the plan of a large scan says, with the next scan beside it."""
+    shipped = Segmenter(*(load_bundle(models_folder() / name) for name in (FINE, LOCALISER)), "cpu")
+    large = shipped.cost(worker_plan_room.LARGE_SCAN, 2).bytes + 512 * 512 * 800 * 2
+    assert memory_of_a_worker(shipped, 2) == large < 2.5 * 2**30
+    assert memory_of_a_worker(Segmenter(*bundles, "cpu"), 2) == UNMEASURED
+    monkeypatch.setattr(worker_plan_room, "cores", lambda: 8)
+    for rooms, workers in ((0.5, 1), (1.1, 1), (2.5, 2), (100, 8)):
+        free = Memory(2**40, int(rooms * large / 0.9))
+        monkeypatch.setattr(worker_plan_room, "machine_memory", lambda free=free: free)
+        plan = worker_plan(100, shipped)
+        assert (plan.workers, plan.threads, plan.jobs) == (workers, 8 // workers, 2), rooms
+    assert dataclasses.astuple(worker_plan(1, shipped)) == (1, 8, 1)
+    assert worker_plan(100, shipped, wanted=7).workers == 7
+    shipped.device = SimpleNamespace(type="cuda")
+    assert dataclasses.astuple(worker_plan(100, shipped)) == (1, 8, 3)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import pytest
 import SimpleITK as sitk
@@ -9,13 +10,13 @@ from LiverTumorSegLib.__main__ import main
 from LiverTumorSegLib.scan.collection import scans_in
 
 
-@pytest.fixture
-def run(models, monkeypatch):
-    monkeypatch.setenv("LIVERTUMORSEG_MODELS", str(models))
-
+@pytest.fixture(scope="module")
+def run(models):
     def run_here(folder, output, *options):
         fixed = ["--device", "cpu", "--quality", "quick", "--workers", "1"]
-        code = main([str(folder), "--output", str(output), *fixed, *options])
+        with pytest.MonkeyPatch.context() as during:
+            during.setenv("LIVERTUMORSEG_MODELS", str(models))
+            code = main([str(folder), "--output", str(output), *fixed, *options])
         with (output / "summary.csv").open(newline="") as stream:
             rows = {row["case"]: row for row in csv.DictReader(stream)}
         return code, rows
@@ -23,25 +24,33 @@ def run(models, monkeypatch):
     return run_here
 
 
-@pytest.fixture
-def scans(make_phantom, tmp_path):
-    folder = tmp_path / "scans"
+@pytest.fixture(scope="module")
+def done(make_phantom, run, tmp_path_factory):
+    """Return a folder of scans that were segmented into ``out`` beside it, and what that returned."""
+    folder = tmp_path_factory.mktemp("done") / "scans"
     folder.mkdir()
     image, labels, grid = make_phantom(spacing=(4.0, 4.0, 4.0))
     sitk.WriteImage(image, str(folder / "anna.nii.gz"))
     sitk.WriteImage(image, str(folder / "ben.nrrd"))
     sitk.WriteImage(grid.image(labels), str(folder / "anna_label.nii.gz"))
     (folder / "broken.nii.gz").write_bytes(b"not an image")
-    return folder
+    return folder, run(folder, folder.parent / "out")
+
+
+@pytest.fixture
+def scans(done, tmp_path):
+    """Return a copy of the folder, its results beside it."""
+    shutil.copytree(done[0].parent, tmp_path / "copy")
+    return tmp_path / "copy" / "scans"
 
 
 def times(folder):
     return {path.name: path.stat().st_mtime_ns for path in folder.glob("*.seg.nrrd")}
 
 
-def test_every_scan_once_and_a_table(run, scans, tmp_path):
-    output = tmp_path / "out"
-    code, rows = run(scans, output)
+def test_every_scan_once_and_a_table(run, done, scans):
+    output = scans.parent / "out"
+    code, rows = done[1]
     assert code == 3
     assert {name: row["status"] for name, row in rows.items()} == {"anna": "done", "ben": "done", "broken": "failed"}
     assert "broken" in rows["broken"]["reason"]
@@ -60,10 +69,9 @@ def test_every_scan_once_and_a_table(run, scans, tmp_path):
 
 
 @pytest.mark.parametrize("changed", ["input", "option", "file"])
-def test_what_changed_is_done_again(run, scans, tmp_path, changed):
-    output = tmp_path / "out"
+def test_what_changed_is_done_again(run, scans, changed):
+    output = scans.parent / "out"
     (scans / "broken.nii.gz").unlink()
-    run(scans, output)
     before, options = times(output), []
     if changed == "input":
         image = sitk.ReadImage(str(scans / "ben.nrrd"))

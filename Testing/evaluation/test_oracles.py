@@ -109,5 +109,6 @@ def test_picai_eval_agrees(tmp_path, record_property):
         "auroc": abs(ours.patient_auroc.value - theirs["auroc"]),
     }
     record_property("differences", differences)
+    print(f"AP {theirs['ap']:.4f}, AUROC {theirs['auroc']:.4f}: {differences}")
     assert 0.02 < theirs["ap"] < 0.98
     assert max(differences.values()) < 1e-9

@@ -1,10 +1,14 @@
 """Follow-up on phantoms with known change: every lesion paired right, volumes within 5 %."""
 
+import base64
+import io
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
 from LiverTumorSegLib.errors import InputError
 from LiverTumorSegLib.followup.cli import compare, main
+from LiverTumorSegLib.followup.pictures import make_view, track_picture
 from LiverTumorSegLib.followup.registration import IDENTITY, align_livers
 from LiverTumorSegLib.followup.response import assess, choose_targets, measure_changes
 from LiverTumorSegLib.followup.timepoints import TimePoint
@@ -200,3 +204,33 @@ def test_specks_are_not_counted_as_new_lesions():
     assert "1 below 5 mm not counted as new. 1 lesion without a partner" in assessment.wording
     # They are followed and listed all the same.
     assert sorted(change.event for change in changes) == ["followed", "new", "new"]
+
+
+def test_the_picture_of_a_lesion_shows_its_two_diameters():
+    """A lesion of 40 x 24 mm, turned: both lines are white, as long as measured, and the title names them."""
+    image_module = pytest.importorskip("PIL.Image", reason="pictures are read by Pillow")
+    pytest.importorskip("matplotlib", reason="pictures are drawn by matplotlib")
+    point = scan("dated", [])
+    _, y, x = (np.arange(n) * s for n, s in zip(SHAPE, SPACING, strict=True))
+    y, x = (y - 90.0)[:, None], (x - 70.0)[None]
+    ellipse = ((x + y) / 20.0) ** 2 / 2 + ((x - y) / 12.0) ** 2 / 2 <= 1.0
+    labels = sitk.GetArrayFromImage(point.labelmap)
+    labels[24:30, ellipse] = 2
+    image = sitk.GetImageFromArray(labels)
+    image.CopyInformation(point.labelmap)
+    point = TimePoint("dated", image)
+    (lesion,) = point.lesions
+    assert (lesion.diameter_mm, lesion.perpendicular_mm) == pytest.approx((40.0, 24.0), abs=1.5)
+    (track,) = follow([point], [IDENTITY])
+    view = make_view(point)
+    (drawn,) = view.diameters((1,))
+    assert (drawn.longest_mm, drawn.perpendicular_mm) == (lesion.diameter_mm, lesion.perpendicular_mm)
+    uri = track_picture(track, [point], [view], [IDENTITY])
+    picture = np.asarray(image_module.open(io.BytesIO(base64.b64decode(uri.split(",")[1]))).convert("L"))
+    panel = picture[-260:-10, 10:-10]
+    rows, columns = np.nonzero(panel > 200)
+    # 90 mm are shown across the panel; the longest diameter goes from one corner of the lesion to the other.
+    mm = 90.0 / 265.0
+    assert np.hypot(np.ptp(rows), np.ptp(columns)) * mm == pytest.approx(40.0, abs=3.0)
+    across = np.abs((rows - rows.mean()) - (columns - columns.mean())) / np.sqrt(2.0) * mm
+    assert across.max() == pytest.approx(12.0, abs=2.0)

@@ -123,6 +123,27 @@ def test_picture_shows_the_patients_right_on_the_left(tmp_path):
     assert columns.mean() < 0.5 * axial.shape[1]
 
 
+def test_the_picture_of_an_mr_takes_its_own_window_and_says_what_it_is(tmp_path):
+    image, labelmap = scan()
+    mr = sitk.Cast(image + 1000, sitk.sitkFloat32)
+    pictures = {}
+    for name, grey, window, modality in (
+        ("own window", mr, None, "FLAIR"),
+        ("ten times as bright", mr * 10, None, "FLAIR"),
+        ("as a CT", mr * 10, (-150.0, 250.0), "FLAIR"),
+        ("called MR", mr, None, "MR"),
+    ):
+        write_case_picture(tmp_path / "a.png", grey, labelmap, (), "case", window=window, modality=modality)
+        pictures[name] = pixels(tmp_path / "a.png")
+    planes = {
+        name: picture[picture.shape[0] // 4 : -60, : picture.shape[1] // 2] for name, picture in pictures.items()
+    }
+    assert np.abs(planes["own window"] - planes["ten times as bright"]).max() <= 2
+    assert np.abs(planes["own window"] - planes["as a CT"]).mean() > 20
+    assert np.array_equal(planes["own window"], planes["called MR"])
+    assert not np.array_equal(pictures["own window"], pictures["called MR"])
+
+
 @pytest.mark.parametrize("empty", ["no tumour", "no liver"])
 def test_picture_of_a_case_without_findings(tmp_path, empty):
     image, labelmap = scan(tumors=False)

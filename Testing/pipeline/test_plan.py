@@ -23,6 +23,7 @@ from LiverTumorSegLib.pipeline.quality import QUALITIES
 ROOT = Path(__file__).parents[2]
 MODELS = ROOT / "Resources" / "Models"
 GIGABYTE = 2**30
+BETWEEN = pytest.mark.skipif("not config.getoption('--soak')", reason="between the others: asked for by --soak")
 SIZES = {
     "a short scan of thick slices": ((200, 150, 60), (1.8, 1.8, 3.0)),
     "a coarse abdomen": ((220, 170, 100), (1.6, 1.6, 3.0)),
@@ -78,7 +79,7 @@ def grid_of(size, spacing):
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the coefficients were measured on Linux")
-@pytest.mark.parametrize("name", SIZES)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=BETWEEN if "abdomen" in name else ()) for name in SIZES])
 def test_peak_memory_of_a_real_run_is_predicted_within_30_percent(name, shipped, kind, tmp_path, record_property):
     size, spacing = SIZES[name]
     sitk.WriteImage(patient(size, spacing), str(tmp_path / "scan.nrrd"))

@@ -67,6 +67,7 @@ def assert_logged_is_evaluated(logged, metrics, regions):
     found = {name: region["values"]["dice"] for name, region in case["regions"].items() if name in SAME}
     assert set(found) == regions
     for region, dice in found.items():
+        print(f"{region}: logged Dice {logged[SAME[region]]:.4f}, segment.py and evaluate.py {dice:.4f}")
         assert logged[SAME[region]] == pytest.approx(dice, abs=1e-3), (region, logged)
     assert max(found.values()) > 0.005
 

@@ -171,6 +171,11 @@ def test_saving_and_opening_again(case):
         ("3", ""),
         ("4", ""),
     ]
+    # The panel's table: as measured, not rounded.
+    first = session.rows()[0]
+    assert int(rows[0]["slice"]) == first.place.slice_number
+    assert float(rows[0]["volume_ml"]) == first.lesion.volume_ml
+    assert [float(rows[0][f"{axis}_lps_mm"]) for axis in "xyz"] == list(first.lesion.centroid_lps_mm)
     assert "accepted 1 of 4" in paths["page"].read_text(encoding="utf-8")
     original = sitk.GetArrayFromImage(read_segmentation(case / "scan.seg.nrrd")[0])
     assert np.array_equal(original, labels_of_three()), "the result of the run stays"

@@ -5,28 +5,29 @@ import subprocess
 import sys
 
 import pytest
+import torch
 from LiverTumorSegLib.errors import UsageError
 
+from LiverTumorSegTraining.training.cli import main
 from LiverTumorSegTraining.training.distributed import Processes
 from LiverTumorSegTraining.training.run_files import read_metrics
 
 STEPS = 5
+TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
 
 
 def train(presets, data, run, name, processes):
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
-    launcher = [sys.executable, "-m"]
-    if processes > 1:
-        launcher += ["torch.distributed.run", "--standalone", f"--nproc_per_node={processes}", "-m"]
     arguments = ["--config", presets / "tiny" / f"{name}.yaml", "--data", data, "--output", run]
     arguments += ["--optimiser.steps", STEPS, "--run.amp", "never", "--sampling.batch_size", 3, "--network.dropout", 0]
-    arguments += ["--loss.class_weights", "auto", "--data.validation_fraction", 0.34]
-    subprocess.run(
-        [*launcher, "LiverTumorSegTraining.training.cli", *map(str, arguments)],
-        env=environment,
-        check=True,
-        timeout=400,
-    )
+    arguments += ["--loss.class_weights", "auto", "--data.validation_fraction", 0.34, "--run.overlays", "false"]
+    arguments = [str(argument) for argument in arguments]
+    if processes == 1:
+        torch.set_num_threads(1)
+        assert main(arguments) == 0
+    else:
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+        command = [sys.executable, *TORCHRUN, "-m", "LiverTumorSegTraining.training.cli", *arguments]
+        subprocess.run(command, env=environment, check=True, timeout=400)
     return [entry["loss"] for entry in read_metrics(run) if "loss" in entry]
 
 

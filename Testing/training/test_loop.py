@@ -8,17 +8,27 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 
 import pytest
 import torch
-from LiverTumorSegLib.errors import CancelledError, InputError, LiverTumorSegError
+from LiverTumorSegLib.errors import CancelledError, InputError, LiverTumorSegError, UsageError
 from LiverTumorSegLib.model.bundle import load_bundle
 from LiverTumorSegLib.model.tiles import cpu_has_bfloat16
 
 from LiverTumorSegTraining.export.export_model import export_model, main
 from LiverTumorSegTraining.recipe.config import OptimiserConfig, load_config
 from LiverTumorSegTraining.training.loop import Trainer, bfloat16_is_fast
-from LiverTumorSegTraining.training.run_files import BEST, CHECKPOINT, PREVIOUS, RESOLVED, read_metrics
+from LiverTumorSegTraining.training.loss_curve import draw_loss_curve
+from LiverTumorSegTraining.training.run_files import (
+    BEST,
+    CHECKPOINT,
+    LOSS_CURVE,
+    METRICS,
+    PREVIOUS,
+    RESOLVED,
+    read_metrics,
+)
 from LiverTumorSegTraining.training.schedule import learning_rate
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
@@ -52,6 +62,26 @@ def test_a_run_leaves_all_records(finished):
     assert set(validation["case2_portal"]) == {"liver_dice", "tumor_dice", "tumor_ml", "reference_tumor_ml"}
 
 
+def test_the_curve_shows_the_validation_loss(finished, tmp_path):
+    pictures = []
+    for kept in (True, False):
+        entries = [dict(entry) for entry in read_metrics(finished)]
+        for entry in entries if not kept else ():
+            entry.pop("validation_loss", None)
+        (tmp_path / METRICS).write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+        draw_loss_curve(tmp_path)
+        pictures.append((tmp_path / LOSS_CURVE).read_bytes())
+    assert pictures[0] == (finished / LOSS_CURVE).read_bytes()
+    assert pictures[0] != pictures[1]
+
+
+@pytest.mark.skipif(find_spec("mlflow") is not None, reason="MLflow is installed")
+def test_mlflow_that_is_not_there_is_one_sentence_before_anything_is_trained(pairs, tiny, tmp_path):
+    with pytest.raises(UsageError, match=r"run\.mlflow needs the package mlflow"):
+        Trainer(tiny(run__mlflow=True), pairs, tmp_path / "run").train()
+    assert losses(tmp_path / "run") == {}
+
+
 def test_export_writes_a_bundle_and_a_card(finished, tmp_path):
     bundle = export_model(finished, tmp_path / "model", version="2.0", training={"licence": "CC BY 4.0"})
     assert load_bundle(tmp_path / "model").sha256 == bundle.sha256
@@ -60,6 +90,9 @@ def test_export_writes_a_bundle_and_a_card(finished, tmp_path):
     assert (tmp_path / "model" / "loss_curve.png").is_file()
     for words in ("attention-unet-3d 2.0", "CC BY 4.0", "6 steps of 2 samples", "case2_portal", bundle.sha256):
         assert words in card
+    (validation,) = [entry["validation"] for entry in read_metrics(finished) if "validation" in entry]
+    for figure in validation["case2_portal"].values():
+        assert f" {figure:.3f} |" in card if figure is not None else True
     assert json.loads((tmp_path / "model" / "model.json").read_text())["training"]["licence"] == "CC BY 4.0"
     assert main([str(tmp_path), "--output", str(tmp_path / "x")]) == 3
     assert main([str(finished), "--output", str(tmp_path / "best"), "--best"]) == 0
@@ -80,6 +113,7 @@ def test_two_runs_are_alike_to_the_bit(pairs, tiny, tmp_path):
 @pytest.mark.parametrize("name", ["attention_unet_3d", "subvolume_64"])
 def test_killed_at_a_random_step_it_resumes_exactly(name, pairs, presets, tmp_path, tiny):
     options = ("--optimiser.steps", 10, "--data.validation", "[case2]", "--run.amp", "never", "--network.dropout", 0.2)
+    options += ("--run.overlays", "false")
     whole = tiny(
         name,
         optimiser__steps=10,

@@ -15,8 +15,8 @@ from ..messages import Messages
 from ..output.casefiles import remove_leftovers
 from ..output.summary import FAILED, Outcome
 from .jobs import Job, options_line, tell
-from .plan import Plan
 from .process import Event, WorkerProcess
+from .worker_plan import WorkerPlan
 
 TURN_S = 0.1
 PATIENCE_S = 5.0
@@ -35,7 +35,7 @@ class Supervisor:
     ----------
     options : argparse.Namespace
         Of the command line, checked.
-    plan : Plan
+    plan : WorkerPlan
         Workers, threads and jobs.
     messages : Messages
         Hears of every case.
@@ -44,7 +44,7 @@ class Supervisor:
     """
 
     def __init__(
-        self, options: argparse.Namespace, plan: Plan, messages: Messages, stopped: Callable[[], bool]
+        self, options: argparse.Namespace, plan: WorkerPlan, messages: Messages, stopped: Callable[[], bool]
     ) -> None:
         self._options, self._plan, self._messages, self._stopped = options, plan, messages, stopped
         self._events: queue.Queue[tuple[WorkerProcess, Event | None]] = queue.Queue()

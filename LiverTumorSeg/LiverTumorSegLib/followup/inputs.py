@@ -58,31 +58,43 @@ def load_time_point(scan: ScanInput, folder: Path, segment_options: list[str]) -
     if not scan.path.exists():
         raise InputError(f"{scan.path} does not exist.")
     day = scan.day or dicom_day(scan.image or scan.path)
-    if is_segmentation(scan.path):
-        image = scan.image or linked_image(scan.path)
-        return _time_point(scan.name, scan.path, image, day)
-    made = segment(scan.path, folder, segment_options)
-    return _time_point(scan.name, made, scan.path, day)
+    path, image = scan.path, scan.image
+    read = given_segmentation(path)
+    if read is not None:
+        image = image or linked_image(path)
+    else:
+        path, image = segment(path, folder, segment_options), path
+        read = read_segmentation(path)
+    what = f"{scan.name}, {path.name}"
+    labels = _in_our_values(*read, what)
+    # A whole scan is large: what is not needed any more makes room for the CT.
+    del read
+    grey = None
+    if image is not None:
+        grey = read_case(image).image
+        require_same_grid(grey, labels, what)
+    labels, grey, below = around_organ(labels, grey)
+    return TimePoint(scan.name, labels, grey, day, below)
 
 
-def is_segmentation(path: Path) -> bool:
-    """Tell a labelmap from a scan: by its name, else by holding a few small whole numbers from 0 up."""
+def given_segmentation(path: Path) -> tuple[sitk.Image, dict[str, int]] | None:
+    """Read a labelmap as ``read_segmentation`` does; None for a scan: by its name, else if it holds many values."""
     if path.is_dir():
-        return False
+        return None
     if path.name.lower().endswith(".seg.nrrd"):
-        return True
+        return read_segmentation(path)
     if path.suffix.lower() in (".dcm", ".dicom", ".ima"):
-        return False
+        return None
     try:
-        labelmap, _ = read_segmentation(path)
+        given = read_segmentation(path)
     except LiverTumorSegError as error:
         if _holds_fractions(path):
             # Labels that were interpolated are no CT; the error names the fractions.
             raise error
-        return False
-    sample = sitk.GetArrayViewFromImage(labelmap)
+        return None
+    sample = sitk.GetArrayViewFromImage(given[0])
     few = np.count_nonzero(np.bincount(sample.ravel()[::7], minlength=256)) <= _MOST_LABELS
-    return sample.dtype == np.uint8 and bool(few)
+    return given if sample.dtype == np.uint8 and few else None
 
 
 def _holds_fractions(path: Path) -> bool:
@@ -151,18 +163,8 @@ def parse_day(text: str) -> date:
         raise UsageError(f"'{text}' is not a date; write it as YYYY-MM-DD.") from error
 
 
-def _time_point(name: str, segmentation: Path, image: Path | None, day: date | None) -> TimePoint:
-    labelmap, names = read_segmentation(segmentation)
-    what = f"{name}, {segmentation.name}"
+def _in_our_values(labelmap: sitk.Image, names: dict[str, int], what: str) -> sitk.Image:
     voxels = sitk.GetArrayViewFromImage(labelmap)
     labels = sitk.GetImageFromArray(meant_values(voxels, names, NAMES, REGIONS, IGNORE, what))
-    del voxels
     labels.CopyInformation(labelmap)
-    # A whole scan is large: what is not needed any more makes room for the CT.
-    del labelmap
-    scan = None
-    if image is not None:
-        scan = read_case(image).image
-        require_same_grid(scan, labels, what)
-    labels, scan, below = around_organ(labels, scan)
-    return TimePoint(name, labels, scan, day, below)
+    return labels

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +13,7 @@ from scipy import ndimage
 
 from ..labels import TUMOR
 from ..output.palette import PREDICTION_ON_SCAN, REFERENCE_ON_SCAN, chart, picture_uri
+from ..pipeline.diameters import AxialDiameters, draw_diameters
 from .registration import Alignment
 from .timepoints import TimePoint
 from .tracking import Track
@@ -20,7 +21,8 @@ from .tracking import Track
 _WINDOW = (-100.0, 200.0)
 _SMALLEST_VIEW_MM = 90.0
 _OTHER = (0.75, 0.75, 0.75)
-_PLACE = (1.0, 1.0, 1.0)
+_MARK = (1.0, 1.0, 1.0)
+_PANEL_IN, _TITLE_IN = 2.7, 0.4
 
 
 @dataclass(frozen=True)
@@ -51,14 +53,17 @@ class View:
         boxes: list[tuple[slice, ...] | None] = ndimage.find_objects(self.numbers)
         return boxes
 
-    def largest_slice(self, ids: tuple[int, ...]) -> int | None:
-        """Return the slice with most of these lesions; None when there is none of them."""
-        area = np.zeros(len(self.numbers), int)
+    def diameters(self, ids: tuple[int, ...]) -> list[AxialDiameters]:
+        """Return the two diameters of each of these lesions, the longest first; their ends are voxels of this view."""
+        found = []
         for number in ids:
-            box = self.boxes[number - 1] if number <= len(self.boxes) else None
-            if box is not None:
-                area[box[0]] += (self.numbers[box] == number).sum(axis=(1, 2))
-        return int(area.argmax()) if area.any() else None
+            box = self.boxes[number - 1]
+            drawn = None if box is None else draw_diameters(self.numbers[box] == number, self.spacing_mm)
+            if box is not None and drawn is not None:
+                corner = [part.start for part in box]
+                ends = drawn.longest_zyx + corner, drawn.perpendicular_zyx + corner
+                found.append(replace(drawn, longest_zyx=ends[0], perpendicular_zyx=ends[1]))
+        return sorted(found, key=lambda drawn: -drawn.longest_mm)
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
@@ -84,7 +89,7 @@ def make_view(point: TimePoint) -> View:
 
 
 def track_picture(track: Track, points: list[TimePoint], views: list[View], alignments: list[Alignment]) -> str:
-    """Return one lesion at every date, cut through its largest slice; where it is not seen, through its place."""
+    """Return one lesion at every date, cut where it is widest; where it is not seen, through its place."""
     centres = [_centre(track, scan, points, alignments) for scan in range(len(points))]
     size_mm = max(
         [_SMALLEST_VIEW_MM]
@@ -95,22 +100,31 @@ def track_picture(track: Track, points: list[TimePoint], views: list[View], alig
             if lesion.id in track.seen(scan)
         ]
     )
-    with chart(2.7 * len(points), 3.0, ncols=len(points), squeeze=False) as (figure, panels):
+    height_in = _PANEL_IN + _TITLE_IN
+    with chart(_PANEL_IN * len(points), height_in, None, ncols=len(points), squeeze=False) as (figure, panels):
         for scan, (axes, view) in enumerate(zip(panels[0], views, strict=True)):
             z, y, x = view.place(centres[scan])
-            largest = view.largest_slice(track.seen(scan))
-            z = z if largest is None else largest
+            measured = view.diameters(track.seen(scan))
+            z = int(measured[0].longest_zyx[0, 0]) if measured else z
             rows, columns = (
                 slice(max(0, round(at - size_mm / 2 / step)), min(n, round(at + size_mm / 2 / step)))
                 for at, step, n in zip((y, x), view.spacing_mm[1:], view.labels.shape[1:], strict=True)
             )
+            axes.set_position(((scan + 0.01) / len(points), 0.0, 0.98 / len(points), _PANEL_IN / height_in))
             _show(axes, view, z, rows, columns)
             own = np.isin(view.numbers[z, rows, columns], track.seen(scan))
             _outline(axes, (view.labels[z, rows, columns] == TUMOR.value) & ~own, _OTHER, 0.8)
             _outline(axes, own, PREDICTION_ON_SCAN, 1.4)
-            if largest is None:
-                axes.plot(x - columns.start, y - rows.start, "+", color=_PLACE, markersize=14, markeredgewidth=1.0)
-            axes.set_title(f"{points[scan].name}\nslice {z + 1 + view.slices_below}", fontsize=8, fontweight="normal")
+            title = f"{points[scan].name}\nslice {z + 1 + view.slices_below}"
+            if measured:
+                title += f", {measured[0].longest_mm:.0f} x {measured[0].perpendicular_mm:.0f} mm"
+            else:
+                axes.plot(x - columns.start, y - rows.start, "+", color=_MARK, markersize=14, markeredgewidth=1.0)
+            for one in measured:
+                if int(one.longest_zyx[0, 0]) == z:
+                    for ends in (one.longest_zyx, one.perpendicular_zyx):
+                        axes.plot(ends[:, 2] - columns.start, ends[:, 1] - rows.start, color=_MARK, linewidth=1.0)
+            axes.set_title(title, fontsize=8, fontweight="normal")
         return picture_uri(figure, dpi=100)
 
 

@@ -14,6 +14,7 @@ from .timepoints import Points, TimePoint
 NEAR_MM = 3.0
 """Slack around a lesion when asking whether another lies inside it: what registration leaves over."""
 _GAP_MM = 10.0
+_BEYOND_GAP_MM = 1.01 * _GAP_MM
 _CENTRE_MM = 15.0
 _CLEAR_OVERLAP = 0.1
 _INSIDE = 0.5
@@ -99,8 +100,9 @@ def pair_lesions(
         for column, second in enumerate(later):
             if _too_far(first, second):
                 continue
-            to_first = trees[0][row].query(_thinned(second))[0]
-            to_second = trees[1][column].query(_thinned(first))[0]
+            # What is farther than the gap counts as apart; it need not be found.
+            to_first = trees[0][row].query(_thinned(second), distance_upper_bound=_BEYOND_GAP_MM)[0]
+            to_second = trees[1][column].query(_thinned(first), distance_upper_bound=_BEYOND_GAP_MM)[0]
             inside_earlier[row, column] = np.mean(to_first <= NEAR_MM)
             inside_later[row, column] = np.mean(to_second <= NEAR_MM)
             gap = float(to_first.min())

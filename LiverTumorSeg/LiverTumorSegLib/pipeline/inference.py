@@ -16,7 +16,7 @@ from ..errors import InputError, UsageError
 from ..findings import Finding, refuse
 from ..grid import Grid, bounding_box, canonical_grid, grid_difference
 from ..labels import LIVER, NO_LABEL, TUMOR, value_of
-from ..memory import machine_memory
+from ..memory import Memory, machine_memory
 from ..model.bundle import Bundle
 from ..model.cost import NetworkSize
 from ..model.devices import Rung, choose_device, climb
@@ -176,11 +176,18 @@ class Segmenter:
 
     def plan(self, image: sitk.Image) -> Plan | None:
         """Return what segmenting an image that is in memory will cost; None where that was never measured."""
-        voxel_bytes, device = image.GetSizeOfPixelComponent(), kind_of(self.device)
-        sizes = [None if one is None else NetworkSize.of(vars(one)) for one in (self.bundles[0], self.localiser)]
-        grid = Grid.of(image)
-        memory = with_what_is_held(machine_memory(), grid, voxel_bytes, device)
-        return plan_run(grid, voxel_bytes, sizes[0], sizes[1], self.quality, device, memory, len(self.bundles))
+        grid, voxel_bytes = Grid.of(image), image.GetSizeOfPixelComponent()
+        return self.cost(
+            grid, voxel_bytes, with_what_is_held(machine_memory(), grid, voxel_bytes, kind_of(self.device))
+        )
+
+    def cost(self, grid: Grid, voxel_bytes: int, memory: Memory | None = None) -> Plan | None:
+        """Return what segmenting a scan of such a grid will cost; None where that was never measured."""
+        fine, localiser = (
+            None if one is None else NetworkSize.of(vars(one)) for one in (self.bundles[0], self.localiser)
+        )
+        device = kind_of(self.device)
+        return plan_run(grid, voxel_bytes, fine, localiser, self.quality, device, memory, len(self.bundles))
 
     def _channels(self, image: sitk.Image | Sequence[sitk.Image]) -> list[sitk.Image]:
         channels = [image] if isinstance(image, sitk.Image) else list(image)
