@@ -12,6 +12,7 @@ import SimpleITK as sitk
 
 from ..errors import InputError, LiverTumorSegError, UsageError
 from ..grid import require_same_grid
+from ..labelnames import scan_of_result
 from ..labels import IGNORE, LIVER, TUMOR
 from ..output.labelvalues import meant_values
 from ..output.segfile import read_segmentation
@@ -32,7 +33,7 @@ class ScanInput:
     path : Path
         A segmentation, a CT file or a DICOM folder.
     image : Path or None
-        The CT of a segmentation; looked for in its report.json when left out.
+        The CT of a segmentation; `linked_image` when left out.
     day : date or None
         Of the scan; a DICOM folder's own date is used when left out.
     name : str
@@ -57,12 +58,12 @@ def load_time_point(scan: ScanInput, folder: Path, segment_options: list[str]) -
     """
     if not scan.path.exists():
         raise InputError(f"{scan.path} does not exist.")
-    day = scan.day or dicom_day(scan.image or scan.path)
     if is_segmentation(scan.path):
         image = scan.image or linked_image(scan.path)
-        return _time_point(scan.name, scan.path, image, day)
+        day = scan.day or dicom_day(image or scan.path)
+        return _time_point(scan.name, scan.path, image, day, must_fit=scan.image is not None)
     made = segment(scan.path, folder, segment_options)
-    return _time_point(scan.name, made, scan.path, day)
+    return _time_point(scan.name, made, scan.path, scan.day or dicom_day(scan.path))
 
 
 def is_segmentation(path: Path) -> bool:
@@ -96,16 +97,19 @@ def _holds_fractions(path: Path) -> bool:
 
 
 def linked_image(segmentation: Path) -> Path | None:
-    """Return the CT named in the report beside a segmentation, when it is still there."""
-    report = segmentation.parent / f"{case_name(segmentation)}.report.json"
-    if not report.is_file():
-        return None
+    """Return the CT of a saved segmentation, when it is still there.
+
+    It is the one that the report beside the segmentation names, or else lies beside it: ``CT.nrrd`` is that of
+    ``CT.seg.nrrd``, and of ``CT liver 2.seg.nrrd`` as 3D Slicer proposes to call the panel's results.
+    """
+    folder, name = segmentation.parent, case_name(segmentation)
     try:
-        given = Path(json.loads(report.read_text(encoding="utf-8"))["input"]["path"])
-    except (ValueError, KeyError, TypeError):
-        return None
-    places = (given, segmentation.parent / given.name)
-    return next((place for place in places if place.exists()), None)
+        given = Path(json.loads((folder / f"{name}.report.json").read_text(encoding="utf-8"))["input"]["path"])
+        places = [given, folder / given.name]
+    except (OSError, ValueError, KeyError, TypeError):
+        scan, _ = scan_of_result(name) or (name, 0)
+        places = [folder / f"{scan}{suffix}" for suffix in (".nrrd", ".nii.gz", ".nii", ".mha")]
+    return next((place for place in places if place.exists() and place != segmentation), None)
 
 
 def segment(scan: Path, folder: Path, options: list[str]) -> Path:
@@ -151,7 +155,9 @@ def parse_day(text: str) -> date:
         raise UsageError(f"'{text}' is not a date; write it as YYYY-MM-DD.") from error
 
 
-def _time_point(name: str, segmentation: Path, image: Path | None, day: date | None) -> TimePoint:
+def _time_point(
+    name: str, segmentation: Path, image: Path | None, day: date | None, must_fit: bool = True
+) -> TimePoint:
     labelmap, names = read_segmentation(segmentation)
     what = f"{name}, {segmentation.name}"
     voxels = sitk.GetArrayViewFromImage(labelmap)
@@ -162,7 +168,12 @@ def _time_point(name: str, segmentation: Path, image: Path | None, day: date | N
     del labelmap
     scan = None
     if image is not None:
-        scan = read_case(image).image
-        require_same_grid(scan, labels, what)
+        try:
+            scan = read_case(image).image
+            require_same_grid(scan, labels, what)
+        except LiverTumorSegError:
+            if must_fit:
+                raise
+            scan = None
     labels, scan, below = around_organ(labels, scan)
     return TimePoint(name, labels, scan, day, below)
