@@ -13,7 +13,7 @@ from LiverTumorSegPanel.dependencies import PAGE_EXPORT, ensurePackages
 from LiverTumorSegPanel.fileDialog import chooseFileToSave
 from LiverTumorSegPanel.findingsText import findingsAsHtml
 from LiverTumorSegPanel.followUpProcess import FollowUpAnswer, FollowUpProcess, TimePointFile, TimePointNodes
-from LiverTumorSegPanel.followUpWords import changeRow, responseText, totalsText
+from LiverTumorSegPanel.followUpWords import changeRow, densityTip, responseText, totalsText
 from LiverTumorSegPanel.growthPicture import curvesOf, drawGrowth
 from LiverTumorSegPanel.panelFinding import PanelFinding
 from LiverTumorSegPanel.resultRecords import hasLiverAndTumor, isResult
@@ -87,13 +87,15 @@ class FollowUpSection(Section):
         if self._file is not None:
             return TimePointFile(self._file)
         node = self.ui.earlierSelector.currentNode()
-        return timePointOf(node) if node is not None and node is not self._node else None
+        if node is None or node is self._node:
+            return None
+        return timePointOf(node) or savedPointOf(node)
 
     def _onEarlierChosen(self, node=None) -> None:
         if node is not None:
             self._file = None
         self._answer = None
-        self._say("")
+        self._say("" if node is None or self._earlier() is not None else whyNot(node, self._node))
         self._show()
 
     def _onFile(self) -> None:
@@ -103,7 +105,12 @@ class FollowUpSection(Section):
         if chosen:
             self.ui.earlierSelector.setCurrentNode(None)
             self._file, self._answer = Path(chosen), None
-            self._say("")
+            image = TimePointFile(self._file).image
+            self._say(
+                _("Its CT was not found beside it: no densities are told, and lesions are drawn without it.")
+                if image is None
+                else _("With its CT, {name}.").format(name=image.name)
+            )
             self._show()
 
     def _onCompare(self) -> None:
@@ -180,7 +187,9 @@ class FollowUpSection(Section):
         ui.followUpTable.setRowCount(len(document["tracks"]))
         for row, track in enumerate(document["tracks"]):
             for column, text in enumerate(changeRow(track)):
-                ui.followUpTable.setItem(row, column, qt.QTableWidgetItem(text))
+                item = qt.QTableWidgetItem(text)
+                item.setToolTip(densityTip(track))
+                ui.followUpTable.setItem(row, column, item)
         ui.followUpTotalsLabel.text = totalsText(document)
         ui.responseLabel.text = responseText(document)
         warnings = [PanelFinding("warning", sentence) for sentence in document["warnings"]]
@@ -203,3 +212,22 @@ def timePointOf(node) -> TimePointNodes | None:
     if volumeNode is None or volumeNode.GetImageData() is None:
         return None
     return TimePointNodes(node, volumeNode)
+
+
+def savedPointOf(node) -> TimePointFile | None:
+    """Return the file of a segmentation that was loaded without its CT and has not been changed since."""
+    storage = node.GetStorageNode()
+    path = Path(storage.GetFileName() or "") if storage is not None else None
+    if path is None or not path.is_file() or node.GetModifiedSinceRead() or not hasLiverAndTumor(node):
+        return None
+    return TimePointFile(path)
+
+
+def whyNot(node, shown) -> str:
+    """Return why a segmentation cannot be the earlier result, and what to do."""
+    if node is shown:
+        return _("This is the result that is shown: choose an earlier one, or show the newer one under Result.")
+    if not hasLiverAndTumor(node):
+        return _("'{name}' has no segments 'liver' and 'tumor': choose a result.").format(name=node.GetName())
+    words = _("The CT of '{name}' is not in the scene: load both, or save the result and choose File…")
+    return words.format(name=node.GetName())

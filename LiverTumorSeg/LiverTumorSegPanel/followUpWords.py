@@ -23,6 +23,12 @@ def changeRow(track: dict[str, Any]) -> list[str]:
     return [numbers, volumes, diameters, shareText(track["volume_change"]), eventText(track["event"])]
 
 
+def densityTip(track: dict[str, Any]) -> str:
+    """Return the mean density of a lesion then and now; a dash where it is not seen or there is no CT."""
+    told = (NOT_SEEN if value is None else f"{value:.0f}" for value in track["mean_hu"])
+    return _("Mean density {change} HU.").format(change=" → ".join(told))
+
+
 def _numbers(track: dict[str, Any], scan: int) -> str:
     parts = track["track"]["parts"]
     ids = parts.get(str(scan)) or ()
