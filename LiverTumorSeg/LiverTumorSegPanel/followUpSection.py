@@ -48,9 +48,11 @@ class FollowUpSection(Section):
         self._process: FollowUpProcess | None = None
         self._answer: FollowUpAnswer | None = None
         self._wantsPage = False
+        self._said = ""
         ui.followUpProgressBar.maximum = STEPS
         ui.earlierSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._onEarlierChosen)
         columns = [
+            ("", _("Number in the picture and the sentences below, and on the page.")),
             (_("Number"), _("Number of the lesion in the earlier and in this result.")),
             (_("ml"), _("Volume in millilitres, earlier and now.")),
             (_("mm"), _("Longest diameter in an axial slice, in mm, earlier and now.")),
@@ -71,7 +73,7 @@ class FollowUpSection(Section):
         """Compare this result; None, or a segmentation without liver and tumour, has no follow-up."""
         if node is not self._node:
             self._stop()
-            self._node, self._file, self._answer = node, None, None
+            self._node, self._file, self._answer, self._said = node, None, None, ""
         self.ui.followUpButton.visible = self._later() is not None
         self._show()
 
@@ -168,6 +170,7 @@ class FollowUpSection(Section):
 
     def _show(self) -> None:
         ui, running = self.ui, self._process is not None
+        self._showWords()
         ui.earlierSelector.enabled = ui.earlierFileButton.enabled = not running
         ui.compareButton.visible = not running
         ui.compareButton.enabled = self._earlier() is not None and self._later() is not None
@@ -199,8 +202,15 @@ class FollowUpSection(Section):
             ui.growthLabel.setPixmap(drawGrowth(curvesOf(document), (_("earlier"), _("now"))))
 
     def _say(self, text: str) -> None:
-        self.ui.followUpLabel.text = text
-        self.ui.followUpLabel.visible = bool(text)
+        self._said = text
+        self._showWords()
+
+    def _showWords(self) -> None:
+        """Show what was said last; before anything is chosen, what there is to choose."""
+        hint = _("Choose an earlier result of the same patient: one of this scene, or a file.")
+        isOpen = self._file is None and self.ui.earlierSelector.currentNode() is None
+        self.ui.followUpLabel.text = self._said or (hint if isOpen else "")
+        self.ui.followUpLabel.visible = bool(self.ui.followUpLabel.text)
 
 
 def timePointOf(node) -> TimePointNodes | None:

@@ -70,6 +70,7 @@ def compare(panel):
 def test_lesions_are_paired_and_the_page_is_saved(followed, slicer, application, temporaryFolder, tmp_path):
     panel, ui = followed, followed.ui
     assert not ui.compareButton.enabled
+    assert ui.followUpLabel.text.startswith("Choose an earlier result of the same patient")
     assert not ui.followUpTable.visible
     ui.earlierSelector.setCurrentNode(panel.node)
     assert not ui.compareButton.enabled, "not with itself"
@@ -77,16 +78,18 @@ def test_lesions_are_paired_and_the_page_is_saved(followed, slicer, application,
     compare(panel)
     assert ui.followUpLabel.text == ""
     found = rows(ui.followUpTable)
-    assert sorted(row[4] for row in found) == ["both", "both", "gone", "new"]
+    assert [row[0] for row in found] == ["1", "2", "3", "4"]
+    assert sorted(row[5] for row in found) == ["both", "both", "gone", "new"]
     grown = found[0]
-    assert grown[0] == "1 → 1"
-    before, now = (float(value) for value in grown[1].split(" → "))
+    assert grown[1] == "1 → 1"
+    before, now = (float(value) for value in grown[2].split(" → "))
     ball = 4 / 3 * np.pi / 1000
     assert (before, now) == pytest.approx((ball * 14**3, ball * 18**3), rel=0.08)
-    assert float(grown[3].rstrip(" %")) == pytest.approx(100 * ((18 / 14) ** 3 - 1), abs=15)
-    new = next(row for row in found if row[4] == "new")
-    assert new[0].startswith("– → ")
-    assert new[3] == "–"
+    assert float(grown[4].rstrip(" %")) == pytest.approx(100 * ((18 / 14) ** 3 - 1), abs=15)
+    assert next(row for row in found if row[5] == "gone")[4] == "−100 %"
+    new = next(row for row in found if row[5] == "new")
+    assert new[1].startswith("– → ")
+    assert new[4] == "–"
     assert ui.followUpTotalsLabel.text.startswith("All lesions ")
     assert "Sum of the target diameters 5" in ui.responseLabel.text
     assert "stable disease" in ui.responseLabel.text or "progressive disease" in ui.responseLabel.text
@@ -126,7 +129,7 @@ def save(path, image=None):
 
 def densities(panel):
     """Return what the tips of the first lesion tell of its densities."""
-    return {panel.ui.followUpTable.item(0, column).toolTip() for column in range(5)}
+    return {panel.ui.followUpTable.item(0, column).toolTip() for column in range(6)}
 
 
 def test_a_saved_result_is_an_earlier_one_too(followed, application, tmp_path, temporaryFolder):
