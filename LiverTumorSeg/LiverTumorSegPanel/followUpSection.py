@@ -65,7 +65,7 @@ class FollowUpSection(Section):
         for column, (_heading, tip) in enumerate(columns):
             table.horizontalHeaderItem(column).setToolTip(tip)
             table.horizontalHeader().setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
-        table.horizontalHeader().setStretchLastSection(True)
+        table.horizontalHeader().setSectionResizeMode(len(columns) - 1, qt.QHeaderView.Stretch)
         table.verticalHeader().setVisible(False)
         self.use(None)
 

@@ -9,7 +9,7 @@ import numpy as np
 import psutil
 from scipy import ndimage
 
-from reading_session import labelsNow, worldOf
+from reading_session import clickAt, labelsNow
 
 MOVES = 40
 ANSWERS = ("at a score of", "No lesion shows")
@@ -86,13 +86,10 @@ def find(panel, slicer):
     organ = labelsNow(panel) > 0
     depth = ndimage.distance_transform_edt(organ[::4, ::4, ::4])
     places = [np.array(place) * 4 for place in np.argwhere(depth > 0.6 * depth.max())]
-    application, took = slicer.app.applicationLogic(), []
+    took = []
     for place in places[:: max(1, len(places) // 4)][:4]:
         started = time.monotonic()
-        panel.ui.placeButton.click()
-        markup = slicer.mrmlScene.GetNodeByID(application.GetSelectionNode().GetActivePlaceNodeID())
-        markup.AddControlPointWorld(*worldOf(panel, place))
-        application.GetInteractionNode().SwitchToViewTransformMode()
+        clickAt(slicer, panel, place)
         panel.wait(lambda: any(each in panel.ui.placeLabel.text for each in ANSWERS), 600)
         took.append(round(time.monotonic() - started, 2))
     return {"cold": took[0], "warm": took[1:]}
