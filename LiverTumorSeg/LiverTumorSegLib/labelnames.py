@@ -1,9 +1,10 @@
-"""One name for what goes by several: British and American spelling, underscores, plurals, synonyms."""
+"""One name for what goes by several (spelling, plurals, synonyms), and the name of a result after its CT."""
 
 from __future__ import annotations
 
 import re
 
+_RESULT = re.compile(r"(?P<scan>.+) liver (?P<number>\d+)")
 _AMERICAN = (
     ("tumour", "tumor"),
     ("oedema", "edema"),
@@ -56,3 +57,14 @@ def canonical_name(name: str) -> str:
         return _CANONICAL[plain]
     singular = plain[:-1] if plain.endswith("s") and not plain.endswith("ss") else plain
     return _CANONICAL.get(singular, singular)
+
+
+def result_name(scan: str, number: int) -> str:
+    """Return what the panel calls a result of a CT: "CT liver 2"; Slicer proposes such names for the files."""
+    return f"{scan} liver {number}"
+
+
+def scan_of_result(name: str) -> tuple[str, int] | None:
+    """Return the CT and the number in a name that `result_name` gave; None for any other name."""
+    found = _RESULT.fullmatch(name)
+    return None if found is None else (found["scan"], int(found["number"]))

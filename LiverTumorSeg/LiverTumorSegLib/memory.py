@@ -60,14 +60,15 @@ def _mac() -> Memory:
     def ask(name: str) -> int:
         value = ctypes.c_uint64()  # those of four bytes fill the lower half
         size = ctypes.c_size_t(ctypes.sizeof(value))
-        if system.sysctlbyname(name.encode(), ctypes.byref(value), ctypes.byref(size), None, 0):
+        if system.sysctlbyname(name.encode(), ctypes.byref(value), ctypes.byref(size), None, ctypes.c_size_t(0)):
             raise OSError(f"sysctl does not know {name}")
         return int(value.value)
 
     pages = ("vm.page_free_count", "vm.page_purgeable_count", "vm.page_pageable_external_count")
     free = sum(ask(name) for name in pages)
     total = ask("hw.memsize")
-    return Memory(total, min(total, free * ask("hw.pagesize")))
+    # Counted in the kernel's pages: hw.pagesize tells those of the process, a quarter of them under Rosetta.
+    return Memory(total, min(total, free * ask("vm.pagesize")))
 
 
 class _Status(ctypes.Structure):
@@ -91,4 +92,5 @@ def _windows() -> Memory:
     status.length = ctypes.sizeof(status)
     if not ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status)):  # type: ignore[attr-defined]
         raise OSError("the memory status is not told")
-    return Memory(int(status.total), int(status.available))
+    # Where little is left to be committed, main memory that is free cannot be had either.
+    return Memory(int(status.total), min(int(status.available), int(status.page_file_available)))

@@ -200,6 +200,6 @@ class BatchProcess:
         if self._error:
             return self._error
         if failed or done < self.count:
-            words = _("{done} of {count} scans are done, {failed} could not be segmented.")
+            words = _("{done} of {count} scans are done, {failed} could not be segmented: double-click to see why.")
             return words.format(done=done, count=self.count, failed=self.count - done)
         return _("All {count} scans are done.").format(count=self.count)

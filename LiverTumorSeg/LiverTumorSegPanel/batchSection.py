@@ -63,7 +63,7 @@ class BatchSection(Section):
         for column in range(1, len(headings)):
             table.horizontalHeader().setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
         table.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)
-        table.connect("cellDoubleClicked(int,int)", self._onRow)
+        table.connect("cellActivated(int,int)", self._onRow)
         self._say("")
         self._show()
 
@@ -137,6 +137,8 @@ class BatchSection(Section):
 
     def _onRow(self, row: int, _column: int) -> None:
         scan = self._scans[row] if 0 <= row < len(self._scans) else None
+        if scan is not None and scan.reason:
+            self._say(_("{name}: {reason}").format(name=scan.name, reason=scan.reason))
         if scan is None or not scan.report or self._request is None:
             return
         with slicer.util.tryWithErrorDisplay(_("The result could not be loaded."), waitCursor=True):
@@ -171,7 +173,8 @@ class BatchSection(Section):
         for row, scan in enumerate(self._scans):
             for column, text in enumerate(scanRow(scan)):
                 item = qt.QTableWidgetItem(text)
-                item.setToolTip(scan.reason or _("Double-click to load the result.") if scan.kind != "running" else "")
+                tip = scan.reason or _("Double-click, or press Enter, to load the result.")
+                item.setToolTip(tip if scan.kind != "running" else "")
                 table.setItem(row, column, item)
 
     def _say(self, text: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from LiverTumorSegLib.export_service import (
@@ -18,12 +19,13 @@ from LiverTumorSegLib.export_service import (
 from LiverTumorSegLib.review.verdicts import stored_verdicts
 from slicer.i18n import tr as _
 
-from LiverTumorSegPanel.inferenceProcess import TIME_COLUMN, InferenceProcess, pythonExecutable
+from LiverTumorSegPanel.handoverProcess import HandoverProcess
+from LiverTumorSegPanel.inferenceProcess import TIME_COLUMN, pythonExecutable
 from LiverTumorSegPanel.pollTimer import PollTimer
 from LiverTumorSegPanel.privateFolder import makePrivateFolder, removePrivateFolder
 from LiverTumorSegPanel.resultRecords import lesionsOf, provenanceOf
 from LiverTumorSegPanel.reviewSession import ReviewSession
-from LiverTumorSegPanel.volumeExport import exportVolume
+from LiverTumorSegPanel.volumeExport import takeVolume
 
 POLL_MS = 100
 
@@ -48,14 +50,26 @@ class ExportProcess:
         self._files: list[str] = []
         self._error = ""
         self._words = _("Starting")
-        self._process: InferenceProcess | None = None
+        self._process: HandoverProcess | None = None
         self._timer: PollTimer | None = None
-        self.folder = makePrivateFolder()
-        try:
-            self._job = self._leaveSession(session, dicomFiles)
-        except Exception:
-            removePrivateFolder(self.folder)
-            raise
+        self.folder: Path | None = None
+        # The arrays of a session are never changed in place; the CT belongs to the scene, so it is copied.
+        self._taken: dict[str, Callable[[Path], object]] = {
+            SCAN: takeVolume(session.volumeNode).write,
+            LABELS: partial(leave_labels, labels=session.labels),
+        }
+        if kind == "training" and session.original is not None:
+            self._taken[ORIGINAL] = partial(leave_labels, labels=session.original)
+        if kind != "training" and session.networksProbability is not None:
+            self._taken[PROBABILITY] = partial(leave_probability, image=session.networksProbability)
+        self._job = {
+            "kind": kind,
+            "title": session.node.GetName(),
+            "verdicts": stored_verdicts(session.verdicts),
+            "rows": [lesion.figures for lesion in lesionsOf(session.node)],
+            "provenance": provenanceOf(session.node),
+            "dicom_files": list(dicomFiles),
+        }
 
     def start(
         self,
@@ -78,9 +92,12 @@ class ExportProcess:
         self._onProgress, self._onEnd = onProgress, onEnd
         whole = self._kind == "training"
         folder, name = (path, "") if whole else (path.parent, path.name)
+        self.folder = makePrivateFolder()
         Job(folder=str(folder.absolute()), name=name, **self._job).write(self.folder)
         command = [pythonExecutable(), "-m", "LiverTumorSegLib.export_service", "."]
-        self._process = InferenceProcess(command, self._moduleFolder, self.folder)
+        writers = [partial(write, self.folder / name) for name, write in self._taken.items()]
+        self._taken = {}
+        self._process = HandoverProcess(command, self._moduleFolder, self.folder, writers)
         self._startedAt, self._fraction = time.monotonic(), 0.0
         self._timer = PollTimer(POLL_MS, self._poll)
         self._timer.start()
@@ -90,26 +107,9 @@ class ExportProcess:
         if self._timer is not None:
             self._timer.stop()
         if self._process is not None:
-            self._process.tree.stop()
-        removePrivateFolder(self.folder)
-
-    def _leaveSession(self, session: ReviewSession, dicomFiles: Sequence[str]) -> dict:
-        """Write the session into the private folder and return the rest of the job."""
-        node = session.node
-        exportVolume(session.volumeNode, self.folder / SCAN)
-        leave_labels(self.folder / LABELS, session.labels)
-        if self._kind == "training" and session.original is not None:
-            leave_labels(self.folder / ORIGINAL, session.original)
-        if self._kind != "training" and session.networksProbability is not None:
-            leave_probability(self.folder / PROBABILITY, session.networksProbability)
-        return {
-            "kind": self._kind,
-            "title": node.GetName(),
-            "verdicts": stored_verdicts(session.verdicts),
-            "rows": [lesion.figures for lesion in lesionsOf(node)],
-            "provenance": provenanceOf(node),
-            "dicom_files": list(dicomFiles),
-        }
+            self._process.stop()
+        if self.folder is not None:
+            removePrivateFolder(self.folder)
 
     def _poll(self) -> None:
         events, exitCode = self._process.poll()

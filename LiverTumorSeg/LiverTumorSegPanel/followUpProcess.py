@@ -6,22 +6,43 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import slicer
-from LiverTumorSegLib.labels import LIVER_TUMOR
-from LiverTumorSegLib.output.segfile import write_segmentation
+from LiverTumorSegLib.followup.inputs import linked_image
+from LiverTumorSegLib.labelnames import result_name
+from LiverTumorSegLib.scan.imageio import case_name
 from slicer.i18n import tr as _
 
-from LiverTumorSegPanel.inferenceProcess import InferenceProcess, pythonExecutable
+from LiverTumorSegPanel.handoverProcess import HandoverProcess
+from LiverTumorSegPanel.inferenceProcess import pythonExecutable
 from LiverTumorSegPanel.pollTimer import PollTimer
 from LiverTumorSegPanel.privateFolder import makePrivateFolder, removePrivateFolder
 from LiverTumorSegPanel.segmentationRun import unexpectedEnd
 from LiverTumorSegPanel.segmentLabels import readLabels
-from LiverTumorSegPanel.volumeExport import coreGrid, exportVolume
+from LiverTumorSegPanel.volumeExport import TakenImage, coreGrid, takeVolume
 
 POLL_MS = 100
 NO_IMAGE = "-"
+IN_ONE_FILE = (".nrrd", ".nii.gz", ".nii", ".mha")
+
+
+@dataclass(frozen=True)
+class Handed:
+    """What the child is given of one date.
+
+    Attributes
+    ----------
+    segmentation, image : str
+        As it names them: files of its folder, a path, or for the image `NO_IMAGE`.
+    writers : list of callables
+        Write them, without Slicer.
+    """
+
+    segmentation: str
+    image: str
+    writers: list[Callable[[], object]]
 
 
 @dataclass(frozen=True)
@@ -44,12 +65,13 @@ class TimePointNodes:
         """What the report calls it."""
         return self.node.GetName()
 
-    def export(self, folder: Path, stem: str) -> tuple[str, str]:
-        """Write labels and CT into a folder; return their file names."""
-        labels = coreGrid(self.volumeNode).image(readLabels(self.node, self.volumeNode))
-        write_segmentation(folder / f"{stem}.seg.nrrd", labels, LIVER_TUMOR)
-        exportVolume(self.volumeNode, folder / f"{stem}.nrrd")
-        return f"{stem}.seg.nrrd", f"{stem}.nrrd"
+    def handOver(self, folder: Path, stem: str) -> Handed:
+        """Take labels and CT as they are now, to be written into a folder."""
+        labels = TakenImage(readLabels(self.node, self.volumeNode), coreGrid(self.volumeNode))
+        names = f"{stem}.seg.nrrd", f"{stem}.nrrd"
+        images = labels, takeVolume(self.volumeNode)
+        writers = [partial(image.write, folder / name) for image, name in zip(images, names, strict=True)]
+        return Handed(*names, writers)
 
     @property
     def day(self) -> str:
@@ -74,11 +96,21 @@ class TimePointFile:
         """What the report calls it."""
         return self.path.name
 
-    def export(self, folder: Path, stem: str) -> tuple[str, str]:
-        """Copy it into a folder under a plain name; its CT is not there."""
-        ending = "".join(self.path.suffixes[-2:]) if self.path.suffix in (".nrrd", ".gz") else self.path.suffix
-        shutil.copyfile(self.path, folder / f"{stem}{ending}")
-        return f"{stem}{ending}", NO_IMAGE
+    @property
+    def image(self) -> Path | None:
+        """Its CT, where it can be found."""
+        return linked_image(self.path)
+
+    def handOver(self, folder: Path, stem: str) -> Handed:
+        """Have it and its CT copied into a folder under plain names, by which the child finds the CT again."""
+        name, image = f"{result_name(stem, 1)}{_endingOf(self.path)}", self.image
+        writers = [partial(shutil.copyfile, self.path, folder / name)]
+        if image is None:
+            return Handed(name, NO_IMAGE, writers)
+        ending = _endingOf(image)
+        if ending not in IN_ONE_FILE:  # a DICOM folder
+            return Handed(name, str(image), writers)
+        return Handed(name, NO_IMAGE, [*writers, partial(shutil.copyfile, image, folder / f"{stem}{ending}")])
 
     @property
     def day(self) -> str:
@@ -130,8 +162,10 @@ class FollowUpProcess:
         self._error = ""
         self.folder = makePrivateFolder()
         try:
-            files = [point.export(self.folder, stem) for point, stem in ((earlier, "earlier"), (later, "later"))]
-            self.process = InferenceProcess(followUpCommand(earlier, later, files), moduleFolder, self.folder)
+            handed = [point.handOver(self.folder, stem) for point, stem in ((earlier, "earlier"), (later, "later"))]
+            command = followUpCommand(earlier, later, [(each.segmentation, each.image) for each in handed])
+            writers = [writer for each in handed for writer in each.writers]
+            self.process = HandoverProcess(command, moduleFolder, self.folder, writers)
         except Exception:
             removePrivateFolder(self.folder)
             raise
@@ -141,7 +175,7 @@ class FollowUpProcess:
     def abandon(self) -> None:
         """Stop at once and say nothing more."""
         self._timer.stop()
-        self.process.tree.stop()
+        self.process.stop()
         removePrivateFolder(self.folder)
 
     def _poll(self) -> None:
@@ -184,6 +218,11 @@ def followUpCommand(
     command += ["--names", *names, "--output", "result", "--json-progress"]
     days = [earlier.day, later.day]
     return [*command, "--dates", *days] if all(days) and days == sorted(days) else command
+
+
+def _endingOf(path: Path) -> str:
+    """Return the ending that stands for an image's format, such as ".seg.nrrd"; that of a folder is empty."""
+    return path.name[len(case_name(path)) :].lower()
 
 
 def studyDay(volumeNode) -> str:

@@ -13,7 +13,7 @@ from LiverTumorSegPanel.dependencies import PAGE_EXPORT, ensurePackages
 from LiverTumorSegPanel.fileDialog import chooseFileToSave
 from LiverTumorSegPanel.findingsText import findingsAsHtml
 from LiverTumorSegPanel.followUpProcess import FollowUpAnswer, FollowUpProcess, TimePointFile, TimePointNodes
-from LiverTumorSegPanel.followUpWords import changeRow, responseText, totalsText
+from LiverTumorSegPanel.followUpWords import changeRow, densityTip, responseText, totalsText
 from LiverTumorSegPanel.growthPicture import curvesOf, drawGrowth
 from LiverTumorSegPanel.panelFinding import PanelFinding
 from LiverTumorSegPanel.resultRecords import hasLiverAndTumor, isResult
@@ -48,9 +48,11 @@ class FollowUpSection(Section):
         self._process: FollowUpProcess | None = None
         self._answer: FollowUpAnswer | None = None
         self._wantsPage = False
+        self._said = ""
         ui.followUpProgressBar.maximum = STEPS
         ui.earlierSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._onEarlierChosen)
         columns = [
+            ("", _("Number in the picture and the sentences below, and on the page.")),
             (_("Number"), _("Number of the lesion in the earlier and in this result.")),
             (_("ml"), _("Volume in millilitres, earlier and now.")),
             (_("mm"), _("Longest diameter in an axial slice, in mm, earlier and now.")),
@@ -63,7 +65,7 @@ class FollowUpSection(Section):
         for column, (_heading, tip) in enumerate(columns):
             table.horizontalHeaderItem(column).setToolTip(tip)
             table.horizontalHeader().setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
-        table.horizontalHeader().setStretchLastSection(True)
+        table.horizontalHeader().setSectionResizeMode(len(columns) - 1, qt.QHeaderView.Stretch)
         table.verticalHeader().setVisible(False)
         self.use(None)
 
@@ -71,7 +73,7 @@ class FollowUpSection(Section):
         """Compare this result; None, or a segmentation without liver and tumour, has no follow-up."""
         if node is not self._node:
             self._stop()
-            self._node, self._file, self._answer = node, None, None
+            self._node, self._file, self._answer, self._said = node, None, None, ""
         self.ui.followUpButton.visible = self._later() is not None
         self._show()
 
@@ -87,13 +89,15 @@ class FollowUpSection(Section):
         if self._file is not None:
             return TimePointFile(self._file)
         node = self.ui.earlierSelector.currentNode()
-        return timePointOf(node) if node is not None and node is not self._node else None
+        if node is None or node is self._node:
+            return None
+        return timePointOf(node) or savedPointOf(node)
 
     def _onEarlierChosen(self, node=None) -> None:
         if node is not None:
             self._file = None
         self._answer = None
-        self._say("")
+        self._say("" if node is None or self._earlier() is not None else whyNot(node, self._node))
         self._show()
 
     def _onFile(self) -> None:
@@ -103,7 +107,12 @@ class FollowUpSection(Section):
         if chosen:
             self.ui.earlierSelector.setCurrentNode(None)
             self._file, self._answer = Path(chosen), None
-            self._say("")
+            image = TimePointFile(self._file).image
+            self._say(
+                _("Its CT was not found beside it: no densities are told, and lesions are drawn without it.")
+                if image is None
+                else _("With its CT, {name}.").format(name=image.name)
+            )
             self._show()
 
     def _onCompare(self) -> None:
@@ -161,6 +170,7 @@ class FollowUpSection(Section):
 
     def _show(self) -> None:
         ui, running = self.ui, self._process is not None
+        self._showWords()
         ui.earlierSelector.enabled = ui.earlierFileButton.enabled = not running
         ui.compareButton.visible = not running
         ui.compareButton.enabled = self._earlier() is not None and self._later() is not None
@@ -180,7 +190,9 @@ class FollowUpSection(Section):
         ui.followUpTable.setRowCount(len(document["tracks"]))
         for row, track in enumerate(document["tracks"]):
             for column, text in enumerate(changeRow(track)):
-                ui.followUpTable.setItem(row, column, qt.QTableWidgetItem(text))
+                item = qt.QTableWidgetItem(text)
+                item.setToolTip(densityTip(track))
+                ui.followUpTable.setItem(row, column, item)
         ui.followUpTotalsLabel.text = totalsText(document)
         ui.responseLabel.text = responseText(document)
         warnings = [PanelFinding("warning", sentence) for sentence in document["warnings"]]
@@ -190,8 +202,15 @@ class FollowUpSection(Section):
             ui.growthLabel.setPixmap(drawGrowth(curvesOf(document), (_("earlier"), _("now"))))
 
     def _say(self, text: str) -> None:
-        self.ui.followUpLabel.text = text
-        self.ui.followUpLabel.visible = bool(text)
+        self._said = text
+        self._showWords()
+
+    def _showWords(self) -> None:
+        """Show what was said last; before anything is chosen, what there is to choose."""
+        hint = _("Choose an earlier result of the same patient: one of this scene, or a file.")
+        isOpen = self._file is None and self.ui.earlierSelector.currentNode() is None
+        self.ui.followUpLabel.text = self._said or (hint if isOpen else "")
+        self.ui.followUpLabel.visible = bool(self.ui.followUpLabel.text)
 
 
 def timePointOf(node) -> TimePointNodes | None:
@@ -203,3 +222,22 @@ def timePointOf(node) -> TimePointNodes | None:
     if volumeNode is None or volumeNode.GetImageData() is None:
         return None
     return TimePointNodes(node, volumeNode)
+
+
+def savedPointOf(node) -> TimePointFile | None:
+    """Return the file of a segmentation that was loaded without its CT and has not been changed since."""
+    storage = node.GetStorageNode()
+    path = Path(storage.GetFileName() or "") if storage is not None else None
+    if path is None or not path.is_file() or node.GetModifiedSinceRead() or not hasLiverAndTumor(node):
+        return None
+    return TimePointFile(path)
+
+
+def whyNot(node, shown) -> str:
+    """Return why a segmentation cannot be the earlier result, and what to do."""
+    if node is shown:
+        return _("This is the result that is shown: choose an earlier one, or show the newer one under Result.")
+    if not hasLiverAndTumor(node):
+        return _("'{name}' has no segments 'liver' and 'tumor': choose a result.").format(name=node.GetName())
+    words = _("The CT of '{name}' is not in the scene: load both, or save the result and choose File…")
+    return words.format(name=node.GetName())

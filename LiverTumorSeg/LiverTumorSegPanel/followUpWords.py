@@ -10,7 +10,7 @@ NOT_SEEN = "–"
 
 
 def changeRow(track: dict[str, Any]) -> list[str]:
-    """Return the cells of one lesion: numbers then and now, millilitres, millimetres, change of volume, course.
+    """Return the cells of one lesion: its number, those then and now, millilitres, millimetres, change, course.
 
     Parameters
     ----------
@@ -20,7 +20,14 @@ def changeRow(track: dict[str, Any]) -> list[str]:
     numbers = " → ".join(_numbers(track, scan) for scan in (0, 1))
     volumes = " → ".join(_figure(value) for value in track["volumes_ml"])
     diameters = " → ".join(_figure(value, 0) for value in track["diameters_mm"])
-    return [numbers, volumes, diameters, shareText(track["volume_change"]), eventText(track["event"])]
+    number, change = str(track["track"]["number"]), shareText(track["volume_change"])
+    return [number, numbers, volumes, diameters, change, eventText(track["event"])]
+
+
+def densityTip(track: dict[str, Any]) -> str:
+    """Return the mean density of a lesion then and now; a dash where it is not seen or there is no CT."""
+    told = (NOT_SEEN if value is None else f"{value:.0f}" for value in track["mean_hu"])
+    return _("Mean density {change} HU.").format(change=" → ".join(told))
 
 
 def _numbers(track: dict[str, Any], scan: int) -> str:
@@ -35,7 +42,7 @@ def _figure(value: float, digits: int = 1) -> str:
 
 def shareText(share: float | None) -> str:
     """Return a change as "+12 %"; a dash where there was nothing before."""
-    return NOT_SEEN if share is None else f"{100 * share:+.0f} %"
+    return NOT_SEEN if share is None else f"{100 * share:+.0f} %".replace("-", "−")
 
 
 def eventText(event: str) -> str:

@@ -65,7 +65,6 @@ def keepProbability(node, volumeNode, image: sitk.Image) -> None:
     kept = slicer.vtkMRMLScriptedModuleNode()
     kept.SetName(f"{_NAME} {node.GetName()}")
     kept.SetHideFromEditors(True)
-    kept.SetAttribute(_OURS, "1")
     grid = Grid.of(image)
     geometry = {"size": grid.size, "spacing": grid.spacing_mm, "origin": grid.origin_mm, "direction": grid.direction}
     kept.SetParameter(_GRID, json.dumps(geometry))
@@ -73,6 +72,7 @@ def keepProbability(node, volumeNode, image: sitk.Image) -> None:
     kept.SetParameter(_VOXELS, base64.b64encode(zlib.compress(voxels.tobytes(), _FASTEST)).decode("ascii"))
     kept.SetParameter(_ORGAN, json.dumps(organ.packed()))
     node.SetNodeReferenceID(ROLE, slicer.mrmlScene.AddNode(kept).GetID())
+    kept.SetAttribute(_OURS, "1")  # only now: what is ours and not referred to is removed when a node is added
 
 
 def probabilityOf(node) -> KeptProbability | None:

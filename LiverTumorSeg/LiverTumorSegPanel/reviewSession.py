@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
@@ -34,8 +35,10 @@ from LiverTumorSegLib.review.verdicts import (
     open_verdicts,
     restored_verdicts,
     stored_verdicts,
+    undone,
 )
 
+from LiverTumorSegPanel.correctionEditor import UNDO_STATES
 from LiverTumorSegPanel.keptProbability import probabilityOf
 from LiverTumorSegPanel.pollTimer import PollTimer
 from LiverTumorSegPanel.resultRecords import PREFIX, lesionsOf, storeFigures
@@ -70,6 +73,7 @@ class ReviewSession:
         self._kept = probabilityOf(node)
         self._sensitivity: Sensitivity | None = None
         self._writing = False
+        self._past: dict[int, tuple[Verdicts, str]] = {}
         self._surfaces = PollTimer(SURFACE_MS, self._renewSurfaces, once=True)
         self.labels = readLabels(node, volumeNode)
         self.original = None if self.isEdited else self.labels
@@ -117,6 +121,7 @@ class ReviewSession:
         box = changed_box(before, after)
         if box is None:
             return
+        self._remember()
         self._becomeEdited()
         mended = erased_tumor_is_liver(before[box], after[box])
         filled = after
@@ -130,11 +135,17 @@ class ReviewSession:
         self._store()
 
     def followUndo(self) -> None:
-        """Take notice of a step that was taken back."""
+        """Take notice of a step that was taken back, or done again: numbers, rejections, sensitivity go with it."""
+        self._remember()
         self.labels = readLabels(self.node, self.volumeNode)
         if self.isEdited:
             self._sensitivity = None  # its outline of the organ may have been taken back
-        self.verdicts = follow_edit(self.verdicts, self.labels)
+        known = self._past.get(_checksum(self.labels))
+        if known is None:
+            self.verdicts = follow_edit(self.verdicts, self.labels)
+        else:
+            self.verdicts = undone(known[0], self.verdicts)
+            self.node.SetAttribute(PREFIX + "ChosenThreshold", known[1])
         self._store()
 
     @property
@@ -224,10 +235,18 @@ class ReviewSession:
     def _take(self, verdicts: Verdicts, labels: np.ndarray, measure: bool = True) -> None:
         """Make verdicts and labels the present ones, in one step of undo when voxels change."""
         if labels is not self.labels and not np.array_equal(labels, self.labels):
+            self._remember()
             self._saveState()
             self._write(labels)
         self.verdicts = verdicts
         self._store(measure)
+
+    def _remember(self) -> None:
+        """Keep what belongs to the labels as they are now, as long as an undo may bring them back."""
+        chosen = self.node.GetAttribute(PREFIX + "ChosenThreshold") or ""
+        self._past[_checksum(self.labels)] = (self.verdicts, chosen)
+        for oldest in list(self._past)[: -2 * UNDO_STATES]:
+            del self._past[oldest]
 
     def _write(self, labels: np.ndarray) -> None:
         if labels is self.labels:
@@ -300,6 +319,10 @@ class ReviewSession:
         storeFigures(self.node, rows, volumes)
         self.node.SetAttribute(PREFIX + "Verdicts", json.dumps(stored_verdicts(self.verdicts)))
         self.node.EndModify(wasModifying)
+
+
+def _checksum(labels: np.ndarray) -> int:
+    return zlib.crc32(np.ascontiguousarray(labels))
 
 
 def _surfaceName() -> str:

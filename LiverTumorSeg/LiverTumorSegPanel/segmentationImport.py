@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 import slicer
+from LiverTumorSegLib.labelnames import result_name
 from LiverTumorSegLib.labels import LIVER, MORPHOLOGY, Label, label_table
 from slicer.i18n import tr as _
 
@@ -230,6 +231,6 @@ def _display(node) -> None:
 def resultName(volumeNode) -> str:
     """Return a name after the CT that no node of the scene has: "CT liver 1", "CT liver 2", ..."""
     counter = 1
-    while slicer.mrmlScene.GetFirstNodeByName(f"{volumeNode.GetName()} liver {counter}"):
+    while slicer.mrmlScene.GetFirstNodeByName(name := result_name(volumeNode.GetName(), counter)):
         counter += 1
-    return f"{volumeNode.GetName()} liver {counter}"
+    return name

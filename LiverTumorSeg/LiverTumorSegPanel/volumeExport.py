@@ -1,8 +1,9 @@
-"""Write a volume node to a file for the child process, without leaving a trace in the scene."""
+"""Take a volume node out of the scene and write it for the child process, without leaving a trace in the scene."""
 
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,25 +54,67 @@ def fileStem(nodeName: str) -> str:
     return stem[:60] or "scan"
 
 
+@dataclass(frozen=True)
+class TakenImage:
+    """Voxels on a grid, apart from the scene.
+
+    Attributes
+    ----------
+    voxels : ndarray, (k, j, i)
+    grid : Grid
+        LPS mm, parent transforms aside.
+    """
+
+    voxels: np.ndarray
+    grid: Grid
+
+    def write(self, path: Path) -> None:
+        """Write it as NRRD, which needs neither Slicer nor the main thread.
+
+        Numpy lets go of Python's lock while it writes; ITK does not, and it cannot open every name on Windows.
+        """
+        kinds = {"float32": "float", "float64": "double"}
+        axes = np.reshape(self.grid.direction, (3, 3)) * np.asarray(self.grid.spacing_mm)
+        header = {
+            "type": kinds.get(self.voxels.dtype.name, self.voxels.dtype.name),
+            "dimension": "3",
+            "space": "left-posterior-superior",
+            "sizes": " ".join(map(str, self.grid.size)),
+            "space directions": " ".join(map(_vector, axes.T)),
+            "kinds": "domain domain domain",
+            "endian": sys.byteorder,
+            "encoding": "raw",
+            "space origin": _vector(self.grid.origin_mm),
+        }
+        with path.open("wb") as stream:
+            lines = ["NRRD0004", *(f"{key}: {value}" for key, value in header.items())]
+            stream.write(("\n".join(lines) + "\n\n").encode("ascii"))
+            stream.flush()
+            self.voxels.tofile(stream)
+
+
+def _vector(numbers) -> str:
+    return f"({','.join(repr(float(number)) for number in numbers)})"
+
+
+def takeVolume(volumeNode) -> TakenImage:
+    """Return a copy of a volume node's voxels as they are now: the reader may change or remove the node."""
+    return TakenImage(slicer.util.arrayFromVolume(volumeNode).copy(), coreGrid(volumeNode))
+
+
 def exportVolume(volumeNode, path: Path) -> None:
     """Write the voxels and grid of a volume node as NRRD; parent transforms are not applied.
 
-    The node's attributes (which may carry DICOM identifiers) are not written.
+    The node's attributes (which may carry DICOM identifiers) are not written, and its storage node, file name and
+    saved state stay as they are.
 
     Raises
     ------
     RuntimeError
         If the file cannot be written.
     """
-    # A bare node sharing the voxels: the reader's own node keeps its storage node, file name and saved state.
-    matrix = vtk.vtkMatrix4x4()
-    volumeNode.GetIJKToRASMatrix(matrix)
-    bare = slicer.vtkMRMLScalarVolumeNode()
-    bare.SetAndObserveImageData(volumeNode.GetImageData())
-    bare.SetIJKToRASMatrix(matrix)
-    writer = slicer.vtkMRMLNRRDStorageNode()
-    writer.SetUseCompression(False)
-    writer.SetFileName(str(path))
-    if not writer.WriteData(bare) or not path.is_file():
+    try:
+        TakenImage(slicer.util.arrayFromVolume(volumeNode), coreGrid(volumeNode)).write(path)
+    except OSError as error:
         message = _("The CT could not be written to the temporary folder {folder}. Is the disk full?")
-        raise RuntimeError(message.format(folder=path.parent))
+        raise RuntimeError(message.format(folder=path.parent)) from error

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,7 +42,9 @@ class ChildRun:
     lines: tuple[tuple[float, str], ...]
 
 
-def run_child(arguments: Sequence[str], *, threads: int, python: str = sys.executable) -> ChildRun:
+def run_child(
+    arguments: Sequence[str], *, threads: int, python: str = sys.executable, more: Mapping[str, str] | None = None
+) -> ChildRun:
     """Run Python with these arguments and wait for it.
 
     Parameters
@@ -53,6 +55,8 @@ def run_child(arguments: Sequence[str], *, threads: int, python: str = sys.execu
         How many threads torch and SimpleITK may use.
     python : str
         The interpreter; one of another environment does not see this package.
+    more : mapping, optional
+        Further variables of its environment.
 
     Raises
     ------
@@ -61,6 +65,7 @@ def run_child(arguments: Sequence[str], *, threads: int, python: str = sys.execu
     """
     environment = {
         **os.environ,
+        **(more or {}),
         "OMP_NUM_THREADS": str(threads),
         "MKL_NUM_THREADS": str(threads),
         "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": str(threads),

@@ -10,7 +10,7 @@ from typing import Any
 from LiverTumorSegLib.command import exit_code
 from LiverTumorSegLib.jsonfile import write_json
 
-from . import evaluating, folder, page, segmenting, training
+from . import evaluating, folder, page, panel, segmenting, training
 from .machine import cores
 
 
@@ -23,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     part.add_argument("--evaluation", action="store_true", help="measure the scoring of a large pair instead")
     part.add_argument("--training", action="store_true", help="measure the seconds of a training step instead")
     part.add_argument("--page", action="store_true", help="measure the reader's page in a browser instead")
+    part.add_argument("--panel", action="store_true", help="measure what a reader waits for in the panel instead")
     part.add_argument("--folder", action="store_true", help="measure the scans an hour of a folder instead")
     parser.add_argument("--scan", type=Path, help="CT from which the scans of --folder are made (a public sample)")
     parser.add_argument("--rounds", type=int, default=None, help="runs of every candidate, in turns (3; quick: 1)")
@@ -42,6 +43,8 @@ def _run(options: argparse.Namespace) -> None:
         figures = training.run(**common)
     elif options.page:
         figures = page.run(**common, offline=options.offline)
+    elif options.panel:
+        figures = panel.run(**common, offline=options.offline)
     elif options.folder:
         figures = folder.run(**common, quality=options.quality, offline=options.offline, scan=options.scan)
     else:
@@ -50,6 +53,8 @@ def _run(options: argparse.Namespace) -> None:
     write_json(options.output, figures)
     if options.page:
         _print_page(figures)
+    elif options.panel:
+        _print_panel(figures)
     else:
         _print_table(figures)
 
@@ -75,3 +80,15 @@ def _print_page(figures: dict[str, Any]) -> None:
         print(f"{name:<28}{seconds:>10.2f}{figures['cpu_seconds'][name]:>10.2f}")
     print(f"{figures['scroll']['frames_per_s']['median']:.1f} pictures a second while scrolling")
     print(f"{figures['peak_rss_mb']:.0f} MB at most")
+
+
+def _print_panel(figures: dict[str, Any]) -> None:
+    """Print what a reader waited for in each session."""
+    for told in figures["sessions"]:
+        print(f"\n{' x '.join(map(str, told['volume']))} voxels. The panel said: {told['plan']['said']}")
+        for name, unit in (("seconds", "s"), ("peak_mb", "MB")):
+            error = f"{100 * told['plan_error'][name]:+.0f} %"
+            print(f"foretold {told['plan'][name]:g} {unit}, took {told['run'][name]:g} {unit} ({error})")
+        slider, place = told["slider_ms"], told["place_s"]
+        print(f"slider {slider['median']:g} ms a move (largest {slider['max']:g}, first {slider['first']:g})")
+        print(f"place segmented again {place['cold']:g} s cold, {', '.join(map(str, place['warm']))} s warm")

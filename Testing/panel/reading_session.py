@@ -43,3 +43,12 @@ def worldOf(panel, index):
     world = [0.0] * 3
     panel.volume.TransformPointToWorld(matrix.MultiplyPoint((i, j, k, 1))[:3], world)
     return world
+
+
+def clickAt(slicer, panel, index):
+    """Press *Find at a click* and click at a voxel (k, j, i)."""
+    application = slicer.app.applicationLogic()
+    panel.ui.placeButton.click()
+    markup = slicer.mrmlScene.GetNodeByID(application.GetSelectionNode().GetActivePlaceNodeID())
+    markup.AddControlPointWorld(*worldOf(panel, index))
+    application.GetInteractionNode().SwitchToViewTransformMode()

@@ -105,9 +105,7 @@ class ctkCollapsibleButton(PythonQtMixin, QtWidgets.QWidget):
         self._collapsed, self._shown = False, {}
         self._header = QtWidgets.QToolButton(self)
         self._header.setToolButtonStyle(QtCore.Qt.ToolButtonTextBesideIcon)
-        self._header.setStyleSheet(
-            "QToolButton{border:1px solid palette(mid); border-radius:3px; color:palette(window-text)}"
-        )
+        self._color()
         self._header.clicked.connect(lambda: self._setCollapsed(not self._collapsed))
         self._style()
 
@@ -143,6 +141,17 @@ class ctkCollapsibleButton(PythonQtMixin, QtWidgets.QWidget):
     def _style(self):
         self._header.setArrowType(QtCore.Qt.RightArrow if self._collapsed else QtCore.Qt.DownArrow)
         self.setMaximumHeight(self.HEADER + 4 if self._collapsed else 16777215)
+
+    def _color(self):
+        """Colours of the theme: a style sheet does not follow it by itself."""
+        self._header.setStyleSheet(
+            "QToolButton{border:1px solid palette(mid); border-radius:3px; color:palette(window-text)}"
+        )
+
+    def changeEvent(self, event):
+        super().changeEvent(event)
+        if event.type() == QtCore.QEvent.PaletteChange and self.__dict__.get("_header") is not None:
+            self._color()
 
     def showEvent(self, event):
         if self._collapsed:

@@ -7,6 +7,8 @@ import SimpleITK as sitk
 pytest.importorskip("slicer", reason="the slicer-core wheel is not installed")
 pytest.importorskip("PySide6", reason="PySide6-Essentials is not installed")
 
+from PySide6 import QtCore, QtTest
+
 
 @pytest.fixture
 def batch(densityModels, application, tmp_path, temporaryFolder, monkeypatch, request):
@@ -54,7 +56,7 @@ def test_a_folder_is_segmented_resumed_and_a_result_loaded(batch, slicer, applic
     assert ui.batchCancelButton.visible
     assert not ui.batchScansButton.enabled
     panel.wait(lambda: isOver(panel))
-    assert ui.batchLabel.text == "2 of 3 scans are done, 1 could not be segmented."
+    assert ui.batchLabel.text == "2 of 3 scans are done, 1 could not be segmented: double-click to see why."
     assert states(panel) == {"a": "done", "b": "done", "broken": "failed"}
     assert float(ui.batchTable.item(0, 2).text()) == pytest.approx(749, abs=8)  # by its formula
     assert int(ui.batchTable.item(0, 4).text()) == 2
@@ -66,16 +68,19 @@ def test_a_folder_is_segmented_resumed_and_a_result_loaded(batch, slicer, applic
     ui.batchPageButton.click()
     assert opened == [str(results / "summary.html")]
 
-    ui.batchTable.cellDoubleClicked.emit(row, 0)  # failed: there is nothing to load
+    ui.batchTable.setCurrentCell(row, 0)
+    QtTest.QTest.keyClick(ui.batchTable, QtCore.Qt.Key_Return)  # failed: there is nothing to load
     assert panel.widget.resultSection.node is None
-    ui.batchTable.cellDoubleClicked.emit(0, 0)
+    assert ui.batchLabel.text.startswith("broken: ")
+    ui.batchTable.setCurrentCell(0, 0)
+    QtTest.QTest.keyClick(ui.batchTable, QtCore.Qt.Key_Return)
     node = panel.widget.resultSection.node
     assert node is not None
     volume = slicer.mrmlScene.GetFirstNodeByName("a")
     found = slicer.util.arrayFromSegmentBinaryLabelmap(node, "tumor", volume)
     assert (found != 0).sum() == pytest.approx((panel.labels == 2).sum(), rel=0.15)
     assert ui.lesionTable.rowCount == 2
-    ui.batchTable.cellDoubleClicked.emit(0, 0)
+    ui.batchTable.cellActivated.emit(0, 0)
     assert len(slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")) == 1, "the CT is loaded once"
 
     (scans / "broken.nrrd").unlink()

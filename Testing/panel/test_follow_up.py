@@ -1,5 +1,7 @@
 """A result beside an earlier one of the same patient: real MRML, Qt and the real child process."""
 
+import json
+
 import numpy as np
 import psutil
 import pytest
@@ -68,6 +70,7 @@ def compare(panel):
 def test_lesions_are_paired_and_the_page_is_saved(followed, slicer, application, temporaryFolder, tmp_path):
     panel, ui = followed, followed.ui
     assert not ui.compareButton.enabled
+    assert ui.followUpLabel.text.startswith("Choose an earlier result of the same patient")
     assert not ui.followUpTable.visible
     ui.earlierSelector.setCurrentNode(panel.node)
     assert not ui.compareButton.enabled, "not with itself"
@@ -75,16 +78,18 @@ def test_lesions_are_paired_and_the_page_is_saved(followed, slicer, application,
     compare(panel)
     assert ui.followUpLabel.text == ""
     found = rows(ui.followUpTable)
-    assert sorted(row[4] for row in found) == ["both", "both", "gone", "new"]
+    assert [row[0] for row in found] == ["1", "2", "3", "4"]
+    assert sorted(row[5] for row in found) == ["both", "both", "gone", "new"]
     grown = found[0]
-    assert grown[0] == "1 → 1"
-    before, now = (float(value) for value in grown[1].split(" → "))
+    assert grown[1] == "1 → 1"
+    before, now = (float(value) for value in grown[2].split(" → "))
     ball = 4 / 3 * np.pi / 1000
     assert (before, now) == pytest.approx((ball * 14**3, ball * 18**3), rel=0.08)
-    assert float(grown[3].rstrip(" %")) == pytest.approx(100 * ((18 / 14) ** 3 - 1), abs=15)
-    new = next(row for row in found if row[4] == "new")
-    assert new[0].startswith("– → ")
-    assert new[3] == "–"
+    assert float(grown[4].rstrip(" %")) == pytest.approx(100 * ((18 / 14) ** 3 - 1), abs=15)
+    assert next(row for row in found if row[5] == "gone")[4] == "−100 %"
+    new = next(row for row in found if row[5] == "new")
+    assert new[1].startswith("– → ")
+    assert new[4] == "–"
     assert ui.followUpTotalsLabel.text.startswith("All lesions ")
     assert "Sum of the target diameters 5" in ui.responseLabel.text
     assert "stable disease" in ui.responseLabel.text or "progressive disease" in ui.responseLabel.text
@@ -106,25 +111,85 @@ def test_lesions_are_paired_and_the_page_is_saved(followed, slicer, application,
     assert not ui.followUpButton.visible
 
 
-def test_a_saved_result_is_an_earlier_one_too(followed, application, tmp_path):
+def save(path, image=None):
+    """Write the earlier result to a file, and its CT."""
     from LiverTumorSegLib.labels import LIVER_TUMOR
     from LiverTumorSegLib.output.segfile import write_segmentation
 
+    drawn = labels([(A, 14), (B, 11), (C, 9)])
+    for target, array in ((path, drawn), (image, np.array([-100, 110, 45], np.int16)[drawn])):
+        if target is not None:
+            written = sitk.GetImageFromArray(array)
+            written.SetSpacing(SPACING)
+            if target is path:
+                write_segmentation(path, written, LIVER_TUMOR)
+            else:
+                sitk.WriteImage(written, str(image))
+
+
+def densities(panel):
+    """Return what the tips of the first lesion tell of its densities."""
+    return {panel.ui.followUpTable.item(0, column).toolTip() for column in range(6)}
+
+
+def test_a_saved_result_is_an_earlier_one_too(followed, application, tmp_path, temporaryFolder):
     panel, ui = followed, followed.ui
-    image = sitk.GetImageFromArray(labels([(A, 14), (B, 11), (C, 9)]))
-    image.SetSpacing(SPACING)
     path = tmp_path / "Jänner -x.seg.nrrd"
-    write_segmentation(path, image, LIVER_TUMOR)
+    save(path)
     ui.earlierSelector.setCurrentNode(panel.earlier)
     application.qt.QFileDialog.answer = str(path)
     ui.earlierFileButton.click()
     assert ui.earlierFileLabel.text == path.name
     assert ui.earlierSelector.currentNode() is None
+    assert "Its CT was not found" in ui.followUpLabel.text
     compare(panel)
     assert len(rows(ui.followUpTable)) == 4, ui.followUpLabel.text
+    assert "no CT that fits" in ui.followUpWarningsLabel.text
+    assert densities(panel) == {"Mean density – → 60 HU."}
+    assert not list(temporaryFolder.iterdir())
     ui.earlierSelector.setCurrentNode(panel.earlier)
     assert not ui.earlierFileLabel.visible
     assert not ui.followUpTable.visible, "what was found is of the other one"
+
+
+@pytest.mark.parametrize("name", ["Jänner.nrrd", "Jänner.nii.gz", "folder"])
+def test_the_ct_of_a_saved_result_is_used(followed, application, tmp_path, dicom_series, name):
+    panel, ui = followed, followed.ui
+    path = tmp_path / "Jänner liver 2.seg.nrrd"
+    if name == "folder":
+        save(path, tmp_path / "ct.nrrd")
+        dicom_series(tmp_path / name, sitk.ReadImage(str(tmp_path / "ct.nrrd")))
+        report = {"input": {"path": str(tmp_path / name)}}
+        (tmp_path / "Jänner liver 2.report.json").write_text(json.dumps(report), encoding="utf-8")
+    else:
+        save(path, tmp_path / name)
+    application.qt.QFileDialog.answer = str(path)
+    ui.earlierFileButton.click()
+    assert ui.followUpLabel.text == f"With its CT, {name}."
+    compare(panel)
+    assert ui.followUpLabel.text == ""
+    assert densities(panel) == {"Mean density 45 → 60 HU."}
+    assert "no CT" not in ui.followUpWarningsLabel.text
+
+
+def test_an_earlier_result_without_its_ct_in_the_scene(followed, slicer, tmp_path):
+    """One that was loaded from a file stands for the file; of any other the panel says what is missing."""
+    panel, ui = followed, followed.ui
+    ui.earlierSelector.setCurrentNode(panel.node)
+    assert "This is the result that is shown" in ui.followUpLabel.text
+    slicer.mrmlScene.RemoveNode(slicer.mrmlScene.GetFirstNodeByName("CT January"))
+    ui.earlierSelector.setCurrentNode(panel.earlier)
+    assert ui.followUpLabel.text.startswith("The CT of 'January' is not in the scene: ")
+    assert not ui.compareButton.enabled
+    save(tmp_path / "January.seg.nrrd", tmp_path / "January.nrrd")
+    loaded = slicer.util.loadSegmentation(str(tmp_path / "January.seg.nrrd"))
+    ui.earlierSelector.setCurrentNode(loaded)
+    assert ui.followUpLabel.text == ""
+    compare(panel)
+    assert densities(panel) == {"Mean density 45 → 60 HU."}
+    other = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Spleen")
+    ui.earlierSelector.setCurrentNode(other)
+    assert "has no segments 'liver' and 'tumor'" in ui.followUpLabel.text
 
 
 def test_what_cannot_be_compared_is_said_in_one_sentence(followed, application, tmp_path):
@@ -143,6 +208,7 @@ def test_a_comparison_that_ends_early_leaves_nothing(followed, slicer, temporary
     panel, ui = followed, followed.ui
     ui.earlierSelector.setCurrentNode(panel.earlier)
     ui.compareButton.click()
+    panel.wait(lambda: panel.widget.followUpSection._process.process.pid is not None)
     child = psutil.Process(panel.widget.followUpSection._process.process.pid)
     if end == "cancel":
         ui.cancelCompareButton.click()

@@ -10,7 +10,7 @@ pytest.importorskip("PySide6", reason="PySide6-Essentials is not installed")
 
 from scipy import ndimage
 
-from reading_session import LESIONS, labelArray, labelsNow, worldOf
+from reading_session import LESIONS, labelArray, labelsNow, verdicts, worldOf
 
 SIZE, FIELD_MM = 400, 80.0
 
@@ -104,3 +104,38 @@ def expectedBorder(reading, slicer, view):
         inside &= (index >= box.start) & (index < box.stop)
     inside = inside.reshape(SIZE, SIZE)
     return inside & ~ndimage.binary_erosion(inside)
+
+
+def test_undo_after_the_slider_brings_numbers_rejections_and_sensitivity_back(reading, slicer):
+    """At another sensitivity the rejected lesion is one with a lesion that stands: nothing is lost by going back."""
+    from LiverTumorSegLib.labels import LIVER_TUMOR
+    from LiverTumorSegPanel.resultRecords import attributesOfReport
+    from LiverTumorSegPanel.segmentationImport import Labelmap, commitSegmentation
+    from LiverTumorSegPanel.sensitivitySlider import positionOf
+    from LiverTumorSegPanel.volumeExport import coreGrid, gridOf
+
+    ui, labels = reading.ui, labelsNow(reading)
+    scores = np.where(labels == 2, 230, 5).astype(np.uint8)
+    scores[20:24, 20:27, 12:20] = 90  # between the first lesion and the second
+    drawn, report = Labelmap(labels, LIVER_TUMOR, gridOf(reading.volume)), attributesOfReport({"threshold": 0.5})
+    reading.node = commitSegmentation(reading.volume, drawn, "CT liver 2", report)
+    reading.widget._onResult(reading.node, reading.volume, coreGrid(reading.volume).image(scores))
+    ui.lesionTable.setCurrentCell(1, 0)
+    ui.rejectButton.click()
+    before, numbers = labelsNow(reading), [ui.lesionTable.item(row, 0).text() for row in range(3)]
+    slider = ui.sensitivitySlider
+    slider.sliderPressed.emit()
+    slider.value = positionOf(0.3)
+    slider.sliderReleased.emit()
+    assert ui.lesionTable.rowCount == 2, "they are one"
+    ui.lesionTable.setCurrentCell(1, 0)
+    ui.acceptButton.click()
+    ui.undoButton.click()
+    assert np.array_equal(labelsNow(reading), before)
+    assert [ui.lesionTable.item(row, 0).text() for row in range(ui.lesionTable.rowCount)] == numbers
+    assert verdicts(reading) == ["", "reject", "accept"], "what was decided since stays"
+    assert slider.value == positionOf(0.5)
+    assert "Default" in ui.sensitivityLabel.text
+    ui.lesionTable.setCurrentCell(1, 0)
+    ui.rejectButton.click()
+    assert np.array_equal(labelsNow(reading), labels), "and can be taken back"

@@ -136,3 +136,20 @@ def test_after_an_edit_the_outline_is_the_readers(reading, slicer, monkeypatch):
     now = labelsNow(reading)
     assert (now[grown] == 1).all()
     assert (now[FAINT] == 2).all()
+
+
+def test_a_second_result_keeps_its_own(reading, slicer):
+    from LiverTumorSegLib.labels import LIVER_TUMOR
+    from LiverTumorSegPanel.resultRecords import attributesOfReport
+    from LiverTumorSegPanel.segmentationImport import Labelmap, commitSegmentation
+    from LiverTumorSegPanel.volumeExport import coreGrid, gridOf
+
+    labels = labelArray()
+    drawn = Labelmap(labels, LIVER_TUMOR, gridOf(reading.volume))
+    second = commitSegmentation(reading.volume, drawn, "CT liver 2", attributesOfReport({"threshold": 0.5}))
+    scores = np.where(labels == 2, 230, 5).astype(np.uint8)
+    reading.widget._onResult(second, reading.volume, coreGrid(reading.volume).image(scores))
+    for node in (second, reading.node):
+        reading.ui.resultSelector.setCurrentNode(node)
+        assert reading.ui.sensitivitySlider.visible
+        assert reading.widget.resultSection.session.hasProbability

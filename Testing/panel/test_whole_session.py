@@ -3,6 +3,7 @@
 import csv
 import json
 import types
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from LiverTumorSegTraining.demo.samples import SAMPLES, fetch
 from PySide6 import QtCore, QtTest
 from scipy import ndimage
 
-from reading_session import labelsNow, verdicts, worldOf
+from reading_session import clickAt, labelsNow, verdicts
 
 ROOT = Path(__file__).parents[2]
 CACHE = ROOT / "results" / ".cache"
@@ -98,11 +99,11 @@ def test_a_readers_whole_session(session, slicer, application, tmp_path, tempora
     erased = correct(panel, slicer, numbers=(8, 4))
     mergeOne(panel, slicer, erased[0])
     findAtAClick(panel, slicer, erased[1])
-    # The comparison with an earlier CT of the patient has its place here: the result is complete, nothing is written.
     ui.lesionTable.setFocus()
     while "" in verdicts(panel):
         ui.lesionTable.setCurrentCell(verdicts(panel).index(""), 0)
         press(panel, QtCore.Qt.Key_A)
+    follow(panel, slicer, application, tmp_path / "January")
     export(panel, application, tmp_path / "out", rejected)
     ui.resultSelector.setCurrentNode(None)
     assert not list(temporaryFolder.iterdir())
@@ -177,17 +178,53 @@ def findAtAClick(panel, slicer, wanted):
     ui, before = panel.ui, labelsNow(panel)
     depth = ndimage.distance_transform_edt(wanted)
     middle = np.array(np.unravel_index(np.argmax(depth), depth.shape))
-    ui.placeButton.click()
-    application = slicer.app.applicationLogic()
-    markup = slicer.mrmlScene.GetNodeByID(application.GetSelectionNode().GetActivePlaceNodeID())
-    markup.AddControlPointWorld(*worldOf(panel, middle))
-    application.GetInteractionNode().SwitchToViewTransformMode()
+    clickAt(slicer, panel, middle)
     panel.wait(lambda: " found at a score of " in ui.placeLabel.text)
     now = labelsNow(panel)
     assert now[tuple(middle)] == 2
     assert np.count_nonzero(now[wanted] == 2) > 0.4 * np.count_nonzero(wanted)
     far = np.abs(np.argwhere(now != before) - middle) * panel.volume.GetSpacing()[::-1]
     assert far.max() < 30
+
+
+def follow(panel, slicer, application, folder):
+    """Compare with an earlier result that was saved with its CT: the patient lay elsewhere and had a lesion less."""
+    from LiverTumorSegLib.labels import LIVER_TUMOR
+    from LiverTumorSegLib.output.segfile import write_segmentation
+    from LiverTumorSegPanel.volumeExport import coreGrid
+
+    folder.mkdir()
+    ui, grid, labels = panel.ui, coreGrid(panel.volume), labelsNow(panel)
+    missing = next(n for n, verdict in enumerate(verdicts(panel), 1) if verdict == "accept")
+    region = regionOf(panel, missing)
+    gone = float(np.count_nonzero(region.mask)) * np.prod(grid.spacing_mm) / 1000
+    region.paint(labels, 1)
+    earlier = replace(grid, origin_mm=tuple(np.add(grid.origin_mm, (9.0, -7.0, 6.0)).tolist()))
+    write_segmentation(folder / "CT liver 1.seg.nrrd", earlier.image(labels), LIVER_TUMOR)
+    sitk.WriteImage(earlier.image(slicer.util.arrayFromVolume(panel.volume) - 30), str(folder / "CT.nrrd"))
+    ui.followUpButton.collapsed = False
+    application.qt.QFileDialog.answer = str(folder / "CT liver 1.seg.nrrd")
+    ui.earlierFileButton.click()
+    assert ui.followUpLabel.text == "With its CT, CT.nrrd."
+    ui.compareButton.click()
+    panel.wait(lambda: panel.widget.followUpSection._process is None)
+    rows = [
+        [ui.followUpTable.item(row, column).text() for column in range(6)] for row in range(ui.followUpTable.rowCount)
+    ]
+    assert len(rows) >= 10, ui.followUpLabel.text
+    (new,) = [row for row in rows if row[5] == "new"]
+    assert float(new[2].split(" → ")[1]) == pytest.approx(gone, abs=0.06)
+    assert {(row[4], row[5]) for row in rows if row is not new} == {("+0 %", "both")}
+    document = panel.widget.followUpSection._answer.document
+    followed = [track["mean_hu"] for track in document["tracks"] if track["event"] == "followed"]
+    assert np.allclose([now - before for before, now in followed], 30, atol=0.1), "densities of both CTs"
+    assert "a confirmed new one is progression" in ui.responseLabel.text
+    assert ui.growthLabel.pixmap.width() > 100
+    application.qt.QFileDialog.answer = str(folder / "page.html")
+    ui.followUpPageButton.click()
+    page = (folder / "page.html").read_text(encoding="utf-8")
+    assert page.count('<img alt="Lesion ') == len(rows)
+    assert "no CT that fits" not in page
 
 
 def export(panel, application, folder, rejected):

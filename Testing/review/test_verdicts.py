@@ -18,6 +18,7 @@ from LiverTumorSegLib.review.verdicts import (
     open_verdicts,
     restored_verdicts,
     stored_verdicts,
+    undone,
 )
 
 from .conftest import random_labels
@@ -200,3 +201,14 @@ def test_the_next_one_to_look_at(three_lesions):
     for number in (1, 3):
         verdicts, labels = judge(verdicts, labels, number, "unsure")
     assert verdicts.after(2) is None
+
+
+def test_going_back_keeps_numbers_rejections_and_what_was_decided_since(three_lesions):
+    before = open_verdicts(three_lesions)
+    before, _ = judge(before, three_lesions, 2, "accept")
+    before, labels = judge(before, three_lesions, 3, "reject")
+    since, _ = judge(before, labels, 2, "reject")
+    since, _ = judge(since, labels, 1, "unsure")
+    again = undone(before, since)
+    assert {lesion.number: lesion.verdict for lesion in again.lesions} == {1: "unsure", 2: "accept", 3: "reject"}
+    assert again.next_number == since.next_number

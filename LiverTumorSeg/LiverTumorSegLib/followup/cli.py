@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("scans", nargs="+", type=Path, metavar="SCAN", help="BASELINE FOLLOWUP [...], oldest first")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the results")
     parser.add_argument(
-        "--images", nargs="+", type=Path, metavar="CT", help="the CTs of segmentations, one each ('-' for none)"
+        "--images", nargs="+", type=Path, metavar="CT", help="the CTs of segmentations, one each ('-': look for it)"
     )
     parser.add_argument("--dates", nargs="+", metavar="YYYY-MM-DD", help="the scans' dates, one each")
     parser.add_argument("--names", nargs="+", help="the scans' names in the report, one each")

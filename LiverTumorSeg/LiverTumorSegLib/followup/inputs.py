@@ -12,6 +12,7 @@ import SimpleITK as sitk
 
 from ..errors import InputError, LiverTumorSegError, UsageError
 from ..grid import require_same_grid
+from ..labelnames import scan_of_result
 from ..labels import IGNORE, LIVER, TUMOR
 from ..output.labelvalues import meant_values
 from ..output.segfile import read_segmentation
@@ -32,7 +33,7 @@ class ScanInput:
     path : Path
         A segmentation, a CT file or a DICOM folder.
     image : Path or None
-        The CT of a segmentation; looked for in its report.json when left out.
+        The CT of a segmentation; `linked_image` when left out.
     day : date or None
         Of the scan; a DICOM folder's own date is used when left out.
     name : str
@@ -57,23 +58,18 @@ def load_time_point(scan: ScanInput, folder: Path, segment_options: list[str]) -
     """
     if not scan.path.exists():
         raise InputError(f"{scan.path} does not exist.")
-    day = scan.day or dicom_day(scan.image or scan.path)
-    path, image = scan.path, scan.image
-    read = given_segmentation(path)
+    read, must_fit = given_segmentation(scan.path), scan.image is not None
     if read is not None:
-        image = image or linked_image(path)
+        path, image = scan.path, scan.image or linked_image(scan.path)
     else:
-        path, image = segment(path, folder, segment_options), path
+        path, image, must_fit = segment(scan.path, folder, segment_options), scan.path, True
         read = read_segmentation(path)
+    day = scan.day or dicom_day(image or path)
     what = f"{scan.name}, {path.name}"
     labels = _in_our_values(*read, what)
     # A whole scan is large: what is not needed any more makes room for the CT.
     del read
-    grey = None
-    if image is not None:
-        grey = read_case(image).image
-        require_same_grid(grey, labels, what)
-    labels, grey, below = around_organ(labels, grey)
+    labels, grey, below = around_organ(labels, _on_grid_of(labels, image, what, must_fit))
     return TimePoint(scan.name, labels, grey, day, below)
 
 
@@ -108,16 +104,19 @@ def _holds_fractions(path: Path) -> bool:
 
 
 def linked_image(segmentation: Path) -> Path | None:
-    """Return the CT named in the report beside a segmentation, when it is still there."""
-    report = segmentation.parent / f"{case_name(segmentation)}.report.json"
-    if not report.is_file():
-        return None
+    """Return the CT of a saved segmentation, when it is still there.
+
+    It is the one that the report beside the segmentation names, or else lies beside it: ``CT.nrrd`` is that of
+    ``CT.seg.nrrd``, and of ``CT liver 2.seg.nrrd`` as 3D Slicer proposes to call the panel's results.
+    """
+    folder, name = segmentation.parent, case_name(segmentation)
     try:
-        given = Path(json.loads(report.read_text(encoding="utf-8"))["input"]["path"])
-    except (ValueError, KeyError, TypeError):
-        return None
-    places = (given, segmentation.parent / given.name)
-    return next((place for place in places if place.exists()), None)
+        given = Path(json.loads((folder / f"{name}.report.json").read_text(encoding="utf-8"))["input"]["path"])
+        places = [given, folder / given.name]
+    except (OSError, ValueError, KeyError, TypeError):
+        scan, _ = scan_of_result(name) or (name, 0)
+        places = [folder / f"{scan}{suffix}" for suffix in (".nrrd", ".nii.gz", ".nii", ".mha")]
+    return next((place for place in places if place.exists() and place != segmentation), None)
 
 
 def segment(scan: Path, folder: Path, options: list[str]) -> Path:
@@ -168,3 +167,17 @@ def _in_our_values(labelmap: sitk.Image, names: dict[str, int], what: str) -> si
     labels = sitk.GetImageFromArray(meant_values(voxels, names, NAMES, REGIONS, IGNORE, what))
     labels.CopyInformation(labelmap)
     return labels
+
+
+def _on_grid_of(labels: sitk.Image, image: Path | None, what: str, must_fit: bool) -> sitk.Image | None:
+    """Return the CT of a segmentation; None where there is none, or the one that was only found does not fit."""
+    if image is None:
+        return None
+    try:
+        scan = read_case(image).image
+        require_same_grid(scan, labels, what)
+    except LiverTumorSegError:
+        if must_fit:
+            raise
+        return None
+    return scan

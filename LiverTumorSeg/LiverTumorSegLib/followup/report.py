@@ -50,6 +50,11 @@ class FollowUp:
                     f"{point.name}: {len(dense)} lesion{'' if len(dense) == 1 else 's'} of very uneven "
                     "density, as with lipiodol or necrosis after local treatment; size criteria can mislead there."
                 )
+            if point.image is None:
+                found.append(
+                    f"{point.name}: no CT that fits was found for its segmentation, so its densities are not told and "
+                    "its lesions are drawn without it."
+                )
         first = self.points[0]
         if any(point.slice_mm > 5.0 for point in self.points):
             found.append("A scan has slices thicker than 5 mm: small lesions and changes are unreliable.")

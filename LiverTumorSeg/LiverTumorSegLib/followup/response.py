@@ -41,6 +41,8 @@ class Change:
         Per scan: sum over the parts; 0 where not seen.
     parts : tuple of int
         Number of parts per scan.
+    mean_hu : tuple of float or None
+        Per scan: mean density over the parts; None where not seen and where there is no CT.
     volume_change, diameter_change : float or None
         Last against first scan, as a share; None for new lesions.
     doubling_days : float or None
@@ -54,6 +56,7 @@ class Change:
     volumes_ml: tuple[float, ...]
     diameters_mm: tuple[float, ...]
     parts: tuple[int, ...]
+    mean_hu: tuple[float | None, ...]
     volume_change: float | None
     diameter_change: float | None
     doubling_days: float | None
@@ -158,6 +161,12 @@ def _change(points: list[TimePoint], track: Track, targets: tuple[int, ...]) -> 
         volumes_ml=volumes,
         diameters_mm=diameters,
         parts=counts,
+        mean_hu=tuple(
+            sum(lesion.mean_hu * lesion.volume_ml for lesion in lesions) / volume
+            if volume and point.image is not None
+            else None
+            for point, lesions, volume in zip(points, seen, volumes, strict=True)
+        ),
         volume_change=volumes[-1] / volumes[0] - 1.0 if volumes[0] else None,
         diameter_change=diameters[-1] / diameters[0] - 1.0 if diameters[0] else None,
         doubling_days=_doubling(points, volumes),

@@ -214,6 +214,24 @@ def follow_network(verdicts: Verdicts, labels: Labels) -> tuple[Verdicts, Labels
     return follow_edit(replace(verdicts, lesions=grown), labels), labels
 
 
+def undone(before: Verdicts, since: Verdicts) -> Verdicts:
+    """Return the verdicts of a labelmap that stands again: its numbers and rejections, and what was decided since.
+
+    Parameters
+    ----------
+    before : Verdicts
+        Of this labelmap, when it stood last.
+    since : Verdicts
+        Those of the labelmap that was taken back.
+    """
+    decided = {lesion.number: lesion.verdict for lesion in since.lesions if not lesion.rejected}
+    lesions = tuple(
+        lesion if lesion.rejected else replace(lesion, verdict=decided.get(lesion.number, lesion.verdict))
+        for lesion in before.lesions
+    )
+    return Verdicts(lesions, max(before.next_number, since.next_number))
+
+
 def accepted_only(verdicts: Verdicts, labels: Labels, also: Sequence[Verdict] = ()) -> Labels:
     """Return the labelmap in which every lesion that was not accepted is liver.
 

@@ -6,12 +6,12 @@ Slicer proposes the names of its nodes: the CT "CT" and the panel's results of i
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
+
+from LiverTumorSegLib.labelnames import scan_of_result
 
 from LiverTumorSegTraining.data.case import IMAGE_SUFFIXES, Case, without_suffix
 
-_RESULT = re.compile(r"(?P<scan>.+) liver (?P<number>\d+)")
 LABEL_ENDINGS = ("_label", "-label", "_seg", "_segmentation", "-segmentation")
 
 
@@ -61,12 +61,12 @@ def _named_after_scans(labels: dict[str, Path], scans: set[str]) -> dict[str, Pa
     numbers: dict[str, int] = {}
     named = {}
     for stem, path in labels.items():
-        found = _RESULT.fullmatch(stem)
-        if stem in scans or found is None or found["scan"] not in scans:
+        scan, number = scan_of_result(stem) or ("", 0)
+        if stem in scans or scan not in scans:
             named[stem] = path
-        elif found["scan"] not in labels and int(found["number"]) > numbers.get(found["scan"], 0):
-            numbers[found["scan"]] = int(found["number"])
-            named[found["scan"]] = path
+        elif scan not in labels and number > numbers.get(scan, 0):
+            numbers[scan] = number
+            named[scan] = path
     return named
 
 
