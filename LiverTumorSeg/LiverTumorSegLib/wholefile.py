@@ -39,7 +39,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         When the folder or the disk does not take the file: one sentence with the system's reason.
     """
     path = Path(path)
-    partial = path.with_name(f".{os.getpid()}-{next(_numbers)}-part{_suffixes(path)}")
+    partial = path.with_name(f"{_prefix(os.getpid())}{next(_numbers)}-part{_suffixes(path)}")
     try:
         yield partial
         with partial.open("rb+") as file:
@@ -48,6 +48,12 @@ def whole_file(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise UsageError(cannot_write(path, error)) from error
     finally:
+        _remove(partial)
+
+
+def remove_partials(folder: Path, pid: int) -> None:
+    """Remove the files that a process was writing into a folder when it was killed; it must be gone."""
+    for partial in folder.glob(f"{_prefix(pid)}*-part*"):
         _remove(partial)
 
 
@@ -129,6 +135,10 @@ def _suffixes(path: Path) -> str:
             break
         kept = suffix + kept
     return kept
+
+
+def _prefix(pid: int) -> str:
+    return f".{pid}-"
 
 
 def _remove(partial: Path) -> None:

@@ -223,7 +223,7 @@ def follow(panel, slicer, application, folder):
     application.qt.QFileDialog.answer = str(folder / "page.html")
     ui.followUpPageButton.click()
     page = (folder / "page.html").read_text(encoding="utf-8")
-    assert page.count('<img alt="Lesion ') == len(rows)
+    assert page.count('<img alt="Lesion ') == min(len(rows), 30), "as many as a page shows"
     assert "no CT that fits" not in page
 
 

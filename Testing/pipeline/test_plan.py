@@ -181,8 +181,9 @@ def test_what_is_said_and_done_when_memory_is_short(free_gb, grade, words, shipp
 
 @pytest.fixture
 def little_memory(monkeypatch):
-    """A computer whose memory is nearly full."""
+    """A computer whose memory is nearly full, and whose processor needs single precision."""
     monkeypatch.setattr(inference, "machine_memory", lambda: Memory(8 * GIGABYTE, GIGABYTE // 5))
+    monkeypatch.setattr(inference, "kind_of", lambda device: device.type)
 
 
 def test_the_command_line_says_so_before_the_network_runs(little_memory, tmp_path, capsys):

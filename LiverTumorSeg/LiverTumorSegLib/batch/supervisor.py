@@ -14,6 +14,7 @@ from ..errors import CancelledError, LiverTumorSegError, OutOfMemoryError
 from ..messages import Messages
 from ..output.casefiles import remove_leftovers
 from ..output.summary import FAILED, Outcome
+from ..wholefile import remove_partials
 from .jobs import Job, options_line, tell
 from .process import Event, WorkerProcess
 from .worker_plan import WorkerPlan
@@ -140,6 +141,7 @@ class Supervisor:
         """Replace a worker that is gone; what it did is suspected, or failed when it was suspected before."""
         code = worker.end(0.0)
         self._workers.remove(worker)
+        self._tidy(worker)
         if not worker.ready:
             self._in_vain += 1
             if self._in_vain >= STARTS_IN_VAIN:
@@ -148,7 +150,6 @@ class Supervisor:
                     "which shows why."
                 )
         for job in worker.jobs.values():
-            remove_leftovers(Path(self._options.output), job.name)
             if job.number in self._again:
                 self._fail(job, _loss(job, code))
             else:
@@ -176,8 +177,14 @@ class Supervisor:
         until = time.monotonic() + PATIENCE_S
         for worker in workers:
             worker.end(max(until - time.monotonic(), 0.0))
-            for job in worker.jobs.values():
-                remove_leftovers(Path(self._options.output), job.name)
+            self._tidy(worker)
+
+    def _tidy(self, worker: WorkerProcess) -> None:
+        """Remove what a worker that is gone left half written."""
+        folder = Path(self._options.output)
+        remove_partials(folder, worker.pid)
+        for job in worker.jobs.values():
+            remove_leftovers(folder, job.name)
 
 
 def _loss(job: Job, code: int) -> LiverTumorSegError:
