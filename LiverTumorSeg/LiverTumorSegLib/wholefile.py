@@ -6,8 +6,9 @@ import errno
 import gzip
 import itertools
 import os
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import SimpleITK as sitk
@@ -39,7 +40,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         When the folder or the disk does not take the file: one sentence with the system's reason.
     """
     path = Path(path)
-    partial = path.with_name(f"{_prefix(os.getpid())}{next(_numbers)}-part{_suffixes(path)}")
+    partial = path.with_name(f".{os.getpid()}-{next(_numbers)}-part{_suffixes(path)}")
     try:
         yield partial
         with partial.open("rb+") as file:
@@ -48,12 +49,6 @@ def whole_file(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise UsageError(cannot_write(path, error)) from error
     finally:
-        _remove(partial)
-
-
-def remove_partials(folder: Path, pid: int) -> None:
-    """Remove the files that a process was writing into a folder when it was killed; it must be gone."""
-    for partial in folder.glob(f"{_prefix(pid)}*-part*"):
         _remove(partial)
 
 
@@ -66,25 +61,24 @@ def cannot_write(path: Path, error: OSError) -> str:
     return f"{path} cannot be written ({reason}): {advice}."
 
 
-class _EnoughError(Exception):
-    """There is room; the file that showed it is not to be kept."""
-
-
 def require_room(folder: Path, size: int) -> None:
     """Refuse a folder that does not take `size` bytes now: they are written, flushed and removed again.
+
+    The system removes them, also when the process is killed meanwhile.
 
     Raises
     ------
     UsageError
         One sentence with the system's reason (read-only, no permission, disk full, quota).
     """
-    with suppress(_EnoughError), whole_file(folder / "room") as partial:
-        with partial.open("wb") as stream:
+    try:
+        with tempfile.TemporaryFile(dir=folder) as stream:
             for _ in range(0, size, _BLOCK):
                 stream.write(bytes(_BLOCK))
             stream.flush()
             os.fsync(stream.fileno())
-        raise _EnoughError
+    except OSError as error:
+        raise UsageError(cannot_write(folder / "room", error)) from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -135,10 +129,6 @@ def _suffixes(path: Path) -> str:
             break
         kept = suffix + kept
     return kept
-
-
-def _prefix(pid: int) -> str:
-    return f".{pid}-"
 
 
 def _remove(partial: Path) -> None:

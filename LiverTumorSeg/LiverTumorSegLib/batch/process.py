@@ -34,8 +34,6 @@ class WorkerProcess:
 
     Attributes
     ----------
-    pid : int
-        Of the process.
     ready : bool
         Whether it said that it takes jobs; set by who hears it.
     jobs : dict of int to Job
@@ -55,7 +53,6 @@ class WorkerProcess:
             text=True,
             encoding="utf-8",
         )
-        self.pid = self._process.pid
         self._say(json.dumps({"options": options, "jobs": jobs}))
         threading.Thread(target=self._listen, daemon=True).start()
 

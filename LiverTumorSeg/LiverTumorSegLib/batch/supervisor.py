@@ -14,7 +14,6 @@ from ..errors import CancelledError, LiverTumorSegError, OutOfMemoryError
 from ..messages import Messages
 from ..output.casefiles import remove_leftovers
 from ..output.summary import FAILED, Outcome
-from ..wholefile import remove_partials
 from .jobs import Job, options_line, tell
 from .process import Event, WorkerProcess
 from .worker_plan import WorkerPlan
@@ -182,7 +181,6 @@ class Supervisor:
     def _tidy(self, worker: WorkerProcess) -> None:
         """Remove what a worker that is gone left half written."""
         folder = Path(self._options.output)
-        remove_partials(folder, worker.pid)
         for job in worker.jobs.values():
             remove_leftovers(folder, job.name)
 

@@ -167,10 +167,6 @@ def remove_leftovers(folder: Path, name: str) -> None:
     """Remove what a process that was killed left of a case it was writing; nobody may be writing it any more."""
     for private in folder.glob(f"{_prefix(name)}*"):
         shutil.rmtree(private, ignore_errors=True)
-    # What tried the room has no suffix; one that is still at it does not miss its file.
-    for tried in folder.glob(".*-part"):
-        with suppress(OSError):
-            tried.unlink(missing_ok=True)
 
 
 def _prefix(name: str) -> str:
