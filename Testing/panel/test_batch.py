@@ -112,6 +112,7 @@ def test_cancel_finishes_the_scans_under_way(batch):
     assert ui.batchLabel.text == f"Stopped: {len(done)} of 10 scans are done. Start again to go on."
     written = {path.name.removesuffix(".seg.nrrd") for path in results.glob("*.seg.nrrd")}
     assert done <= written
+    assert not (begun - done) & written, "a scan that is said to be stopped left no result"
     assert len(written) < len(names)
     assert ui.batchCancelButton.text == "Cancel"
 
