@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from LiverTumorSegTraining.recipe.config import OptimiserConfig
+from LiverTumorSegTraining.training.muon import Muon
 
 SMALLEST_MATRIX = 32
 """Weights with fewer rows or columns, such as a head of three classes, are not worth a matrix step."""
@@ -34,11 +35,7 @@ class MatrixOptimiser:
         others = [parameter for parameter in parameters if not _is_matrix(parameter)]
         self.parts: list[torch.optim.Optimizer] = []
         if self.matrices:
-            self.parts.append(
-                torch.optim.Muon(
-                    self.matrices, learning_rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"
-                )
-            )
+            self.parts.append(Muon(self.matrices, learning_rate, weight_decay))
         if others:
             self.parts.append(torch.optim.AdamW(others, learning_rate, weight_decay=weight_decay))
 
