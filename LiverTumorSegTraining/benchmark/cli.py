@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from LiverTumorSegLib.command import exit_code
+from LiverTumorSegLib.cores import cores
 from LiverTumorSegLib.jsonfile import write_json
 
 from . import evaluating, folder, page, panel, segmenting, training
-from .machine import cores
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import psutil
 import SimpleITK as sitk
 import torch
+from LiverTumorSegLib.cores import cores
 from LiverTumorSegLib.model.tiles import cpu_has_bfloat16
 
 
@@ -27,11 +27,6 @@ def describe_machine(threads: int) -> dict[str, Any]:
         "torch": torch.__version__,
         "simpleitk": sitk.Version_VersionString(),
     }
-
-
-def cores() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _processor() -> str:

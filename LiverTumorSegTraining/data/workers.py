@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import TypeVar
+
+from LiverTumorSegLib.cores import cores
 
 from LiverTumorSegTraining.data.case import Case, files_of
 
@@ -29,7 +30,7 @@ def on_all_cores(work: Callable[[Case], Answer], cases: Sequence[Case]) -> Itera
     cases : sequence of Case
         Few or small ones are done in this process.
     """
-    count = min(_cores(), len(cases), MOST)
+    count = min(cores(), len(cases), MOST)
     done = 0
     if count > 1 and sum(_bytes(case) for case in cases) >= WORTH_IT:
         # Spawned, not forked: threads of torch and ITK do not survive a fork.
@@ -55,10 +56,6 @@ def _quiet_worker() -> None:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _bytes(case: Case) -> int:

@@ -11,7 +11,6 @@ from LiverTumorSegTraining.data.dataset import find_cases, split
 from LiverTumorSegTraining.data.patients import patients_in_words, patients_of, with_patients
 from LiverTumorSegTraining.data.splits import read_splits, write_splits
 from LiverTumorSegTraining.data.verify import main as verify
-from LiverTumorSegTraining.data.workers import on_all_cores
 from LiverTumorSegTraining.recipe.config import DataConfig
 from LiverTumorSegTraining.training.distributed import Processes
 from LiverTumorSegTraining.training.training_data import load_training_data
@@ -112,16 +111,3 @@ def test_a_set_without_tumours_or_with_one_patient_is_told_before_training(make,
     assert verify([str(tmp_path), "--json", str(tmp_path / "told.json")]) == 0
     assert len(json.loads((tmp_path / "told.json").read_text())["warnings"]) == 2
     assert "1 patients in 2 cases" in capsys.readouterr().out
-
-
-def double(case):
-    if case.name == "bad":
-        raise InputError("Case bad is bad.")
-    return case.name * 2
-
-
-def test_work_on_all_cores_keeps_the_order_and_its_errors(monkeypatch):
-    monkeypatch.setattr("LiverTumorSegTraining.data.workers.WORTH_IT", 0)
-    assert list(on_all_cores(double, cases("a", "b", "c"))) == ["aa", "bb", "cc"]
-    with pytest.raises(InputError, match="Case bad is bad"):
-        list(on_all_cores(double, cases("a", "bad", "c")))

@@ -2,7 +2,6 @@
 
 import json
 
-import numpy as np
 import pytest
 import SimpleITK as sitk
 from LiverTumorSegLib.__main__ import main as segment
@@ -77,25 +76,8 @@ def test_brats_numberings_without_any_name(numbering, make, tiny, tmp_path):
     assert set(dice(data, tmp_path / "results", tmp_path / "out").values()) == {1.0}
 
 
-def organs(make, root):
-    """An nnU-Net set of four classes in an order of its own, with an ignore label."""
-    data = make["nnunet"](root / "data", 2)
-    for path in (data / "labelsTr").iterdir():
-        label = sitk.ReadImage(str(path))
-        array = sitk.GetArrayFromImage(label)
-        turned = np.choose(array, [0, 2, 1]).astype(np.uint8)
-        turned[2:6, 30:36, 40:46], turned[2:6, 10:14, 40:44], turned[20:, :4, :4] = 3, 4, 5
-        image = sitk.GetImageFromArray(turned)
-        image.CopyInformation(label)
-        sitk.WriteImage(image, str(path))
-    content = json.loads((data / "dataset.json").read_text())
-    content["labels"] = {"background": 0, "cancer": 1, "liver": 2, "spleen": 3, "left_kidney": 4, "ignore": 5}
-    (data / "dataset.json").write_text(json.dumps(content))
-    return data
-
-
-def test_further_classes_are_trained_segmented_measured_coded_and_evaluated(make, tiny, tmp_path):
-    data = organs(make, tmp_path)
+def test_further_classes_are_segmented_measured_coded_and_evaluated(make, tiny, tmp_path):
+    data = make["organs"](tmp_path / "data", 2)
     names = ["liver", "tumour", "spleen", "left_kidney"]
     config = in_agreement(tiny("attention_unet_3d", data__labels=names), data)
     assert config.data.label_map == {1: 2, 2: 1, 5: 255}

@@ -10,6 +10,7 @@ from LiverTumorSegLib.model.bundle import load_bundle
 from LiverTumorSegLib.model.models import models_folder
 
 from LiverTumorSegTraining.data.dataset import find_cases
+from LiverTumorSegTraining.data.description import in_agreement
 from LiverTumorSegTraining.data.preparation import organ_box
 from LiverTumorSegTraining.evaluation.cli import main as evaluate
 from LiverTumorSegTraining.export.export_model import main as export
@@ -58,7 +59,8 @@ def held_out(run, data, config):
     return next(case for case in find_cases(data, config.data) if case.name == name), logged
 
 
-SAME = {"liver": "liver_dice", "tumor": "tumor_dice", "WT": "foreground_dice", "ET": "enhancing_dice"}
+SAME = {name: f"{name}_dice" for name in ("liver", "tumor", "spleen", "left_kidney")}
+SAME |= {"WT": "foreground_dice", "ET": "enhancing_dice"}
 
 
 def assert_logged_is_evaluated(logged, metrics, regions):
@@ -72,6 +74,12 @@ def assert_logged_is_evaluated(logged, metrics, regions):
     assert max(found.values()) > 0.005
 
 
+QUICK_TO_LEARN = [
+    *("--data.validation_fraction", "0.34", "--synthetic.probability", "0", "--augmentation.contrast", "[1, 1]"),
+    *("--augmentation.rotation_degrees", "0", "--augmentation.scale", "[1, 1]", "--augmentation.flip_axes", "[]"),
+    *("--optimiser.steps", "150", "--optimiser.learning_rate", "0.03", "--optimiser.warm_up", "0.02"),
+]
+
 LAYOUTS = {"attention_unet_3d": "msd", "unet_3d_128": "pairs", "subvolume_64": "nnunet", "lits_unet_2d": "lits"}
 
 
@@ -84,6 +92,20 @@ def test_what_is_logged_is_what_is_evaluated(name, make, presets, tmp_path, tiny
     case, logged = held_out(tmp_path / name, data, tiny(name))
     metrics = segment_and_evaluate([model], case, data, tmp_path / name)
     assert_logged_is_evaluated(logged, metrics, {"liver", "tumor"})
+
+
+def test_further_classes_are_trained(make, presets, tmp_path, tiny):
+    """A spleen that nothing but its label tells is learnt, and measured alike by the run and the product."""
+    data = make["organs"](tmp_path / "data")
+    names = ["liver", "tumor", "spleen", "left_kidney"]
+    files = ["--config", str(presets / "tiny" / "attention_unet_3d.yaml"), "--data", str(data)]
+    run, model = tmp_path / "run", tmp_path / "model"
+    assert train([*files, "--output", str(run), "--data.labels", str(names), *QUICK_TO_LEARN]) == 0
+    assert export([str(run), "--output", str(model)]) == 0
+    case, logged = held_out(run, data, in_agreement(tiny("attention_unet_3d", data__labels=names), data))
+    metrics = segment_and_evaluate([model], case, data, run)
+    assert_logged_is_evaluated(logged, metrics, {*names})
+    assert logged["spleen_dice"] > 0.5
 
 
 def test_2d_presets_and_their_ensemble(make, presets, tmp_path, tiny):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
 
+from ..cores import cores
 from ..grid import Grid
 from ..memory import machine_memory
 from ..pipeline.inference import Segmenter
@@ -56,8 +56,3 @@ def memory_of_a_worker(segmenter: Segmenter, jobs: int) -> int:
     """Return the bytes that a worker may hold: a large scan under way, and those of its other jobs beside it."""
     plan = segmenter.cost(LARGE_SCAN, VOXEL_BYTES)
     return UNMEASURED if plan is None else plan.bytes + (jobs - 1) * math.prod(LARGE_SCAN.size) * VOXEL_BYTES
-
-
-def cores() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
