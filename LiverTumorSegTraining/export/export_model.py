@@ -20,6 +20,7 @@ from LiverTumorSegLib.errors import InputError, UsageError
 from LiverTumorSegLib.model.bundle import DESCRIPTION as MODEL_DESCRIPTION
 from LiverTumorSegLib.model.bundle import Bundle, load_bundle, save_bundle
 from LiverTumorSegLib.model.modelfile import SUFFIX, pack_model
+from LiverTumorSegLib.model.precision import BITS
 
 from LiverTumorSegTraining.export.calibration import calibrated, fit_calibration, held_out_reliability
 from LiverTumorSegTraining.export.model_card import write_model_card
@@ -47,6 +48,7 @@ def export_model(
     tumor_threshold: float = 0.5,
     best: bool = False,
     calibrate_on: Path | None = None,
+    bits: int = 16,
 ) -> Bundle:
     """Write the averaged network of a run as a bundle with its loss curve and a MODEL_CARD.md.
 
@@ -68,6 +70,8 @@ def export_model(
     calibrate_on : Path, optional
         The run's data set: the probability of tumour is calibrated on its held-out patients, and `tumor_threshold`,
         which is that of the network as it was trained, moves along.
+    bits : {32, 16, 8}
+        In how many the weights are stored.
 
     Returns
     -------
@@ -96,7 +100,7 @@ def export_model(
     if calibrate_on is not None:
         reliability = list(held_out_reliability(bundle, config, calibrate_on, provenance["held_out_patients"]))
         bundle = calibrated(bundle, fit_calibration(reliability))
-    saved = save_bundle(bundle, output)
+    saved = save_bundle(bundle, output, bits)
     if (run / LOSS_CURVE).exists():
         shutil.copyfile(run / LOSS_CURVE, Path(output) / LOSS_CURVE)
     write_model_card(saved, config, Path(output))
@@ -153,6 +157,10 @@ def main(arguments: list[str] | None = None) -> int:
         "--calibrate", type=Path, metavar="DATA",
         help="data set of the run: calibrate the tumour's probability on its held-out patients",
     )  # fmt: skip
+    parser.add_argument(
+        "--bits", type=int, default=16, choices=BITS,
+        help="in how many the weights are stored: 8 halve the file; the network computes as ever",
+    )  # fmt: skip
     parser.add_argument("--debug", action="store_true", help="show the trace of an error")
     return exit_code(_run, parse_options(parser, arguments))
 
@@ -176,6 +184,7 @@ def _run(options: argparse.Namespace) -> None:
             tumor_threshold=options.tumor_threshold,
             best=options.best,
             calibrate_on=options.calibrate,
+            bits=options.bits,
         )
         print(f"Model {bundle.id} {bundle.version} written to {output} (SHA-256 {bundle.sha256[:12]})")  # noqa: T201
     if len(runs) > 1:
@@ -210,7 +219,7 @@ def _model_folder(options: argparse.Namespace) -> Iterator[Path]:
         export_model(
             options.run, Path(folder), id=options.id, version=options.version,
             training=read_training(options.training), tumor_threshold=options.tumor_threshold, best=options.best,
-            calibrate_on=options.calibrate,
+            calibrate_on=options.calibrate, bits=options.bits,
         )  # fmt: skip
         yield Path(folder)
 

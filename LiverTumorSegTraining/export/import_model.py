@@ -109,7 +109,7 @@ def import_model(
         weights=weights_of(state["network_weights"], model),
     )
     bundle.build()
-    saved = save_bundle(bundle, output, half=False)
+    saved = save_bundle(bundle, output, bits=32)
     write_text(output / CARD, imported_card(saved))
     return saved
 

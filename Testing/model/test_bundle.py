@@ -1,4 +1,5 @@
 import dataclasses
+import hashlib
 import json
 
 import pytest
@@ -7,6 +8,7 @@ from LiverTumorSegLib.errors import ModelError
 from LiverTumorSegLib.model.bundle import DESCRIPTION, WEIGHTS, Bundle, load_bundle, save_bundle
 from LiverTumorSegLib.model.network import UNet
 from LiverTumorSegLib.model.normalisation import Intensity
+from safetensors.torch import load_file, save_file
 
 
 def tiny_bundle(seed: int = 0, **changes) -> Bundle:
@@ -45,8 +47,36 @@ def test_round_trip_keeps_description_and_weights(folder):
 
 def test_full_precision_is_exact(tmp_path):
     original = tiny_bundle()
-    loaded = save_bundle(original, tmp_path / "full", half=False)
+    loaded = save_bundle(original, tmp_path / "full", bits=32)
     assert all(torch.equal(loaded.weights[name], tensor) for name, tensor in original.weights.items())
+
+
+def test_8_bits_halve_the_file_and_each_weight_is_within_half_a_step(folder, tmp_path):
+    original = tiny_bundle()
+    loaded = save_bundle(original, tmp_path / "small", bits=8)
+    assert json.loads((tmp_path / "small" / DESCRIPTION).read_text())["schema_version"] == 3
+    assert (tmp_path / "small" / WEIGHTS).stat().st_size < 0.65 * (folder / WEIGHTS).stat().st_size
+    assert loaded.weights.keys() == original.weights.keys()
+    for name, weight in original.weights.items():
+        error = (loaded.weights[name] - weight).abs()
+        if weight.ndim > 1:
+            assert (error.flatten(1).amax(1) <= 0.51 / 127 * weight.flatten(1).abs().amax(1)).all(), name
+        else:
+            assert error.max() < 1e-3, name
+    x = torch.randn(1, 1, 16, 16, 16)
+    exact = original.build()(x)
+    assert (loaded.build()(x) - exact).norm() < 0.03 * exact.norm()
+    again = save_bundle(loaded, tmp_path / "again", bits=8)
+    assert all(torch.allclose(again.weights[name], weight) for name, weight in loaded.weights.items())
+
+
+def test_a_scale_without_its_weight_is_refused(folder):
+    weights = load_file(folder / WEIGHTS)
+    name, _ = weights.popitem()
+    save_file({f"{name}:scale": torch.ones(8), **weights}, folder / WEIGHTS)
+    change(sha256=hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest())(folder)
+    with pytest.raises(ModelError, match="not a safetensors file"):
+        load_bundle(folder)
 
 
 def damage_truncate(folder):

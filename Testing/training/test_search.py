@@ -77,7 +77,9 @@ def test_out_of_fold_predictions_are_evaluated_without_renaming(two_folds, pairs
 
 def test_folds_are_exported_and_segment_as_an_ensemble(two_folds, pairs, tmp_path):
     _, run, _, _ = two_folds
-    assert export([str(run), "--output", str(tmp_path / "model")]) == 0
+    assert export([str(run), "--output", str(tmp_path / "model"), "--bits", "8"]) == 0
+    described = json.loads((tmp_path / "model" / "fold_0" / "model.json").read_text())
+    assert described["schema_version"] == 3, "its weights are stored in 8 bits"
     arguments = [str(pairs / "case0_portal.nii.gz"), "--output", str(tmp_path / "results"), "--quality", "quick"]
     assert segment([*arguments, "--model", str(tmp_path / "model"), "--force", "--device", "cpu"]) == 0
     report = json.loads((tmp_path / "results" / "case0_portal.report.json").read_text())

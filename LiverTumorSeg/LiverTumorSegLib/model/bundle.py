@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
@@ -25,9 +24,10 @@ from ..wholefile import whole_file
 from .families import Network, build_network
 from .modelfile import DESCRIPTION, WEIGHTS
 from .normalisation import Intensity
+from .precision import restored, stored
 
-SCHEMA_VERSION = 2
-"""1 knew networks and conventions of our own only; a bundle that needs no more is still written as 1."""
+SCHEMA_VERSION = 3
+"""1 knew networks and conventions of our own only, 2 no weights in 8 bits; what needs no more is still written so."""
 TASKS = ("localiser", "liver-tumor", "other")
 FIELDS_OF_VIEW = ("whole_scan", "liver_box", "crop")
 CONVENTIONS = ("own", "nnunet")
@@ -179,15 +179,15 @@ def load_bundle(folder: Path | str) -> Bundle:
             f"is not the one in its {DESCRIPTION}. Get the model folder again from where it came."
         )
     try:
-        weights = load(payload)
-    except SafetensorError as error:
+        weights = restored(load(payload))
+    except (SafetensorError, KeyError) as error:
         raise ModelError(f"{weights_file} is not a safetensors file ({error}). Get the model folder again.") from error
     bundle = Bundle(**description, weights=weights, sha256=digest)
     bundle.build()
     return bundle
 
 
-def save_bundle(bundle: Bundle, folder: Path | str, half: bool = True) -> Bundle:
+def save_bundle(bundle: Bundle, folder: Path | str, bits: int = 16) -> Bundle:
     """Write a model folder; each file appears whole or not at all.
 
     Parameters
@@ -196,8 +196,8 @@ def save_bundle(bundle: Bundle, folder: Path | str, half: bool = True) -> Bundle
         With weights; its `sha256` is not used.
     folder : Path
         Made when absent.
-    half : bool
-        Store floating-point weights as float16.
+    bits : {32, 16, 8}
+        In how many floating-point weights are stored (`precision`).
 
     Returns
     -------
@@ -206,13 +206,8 @@ def save_bundle(bundle: Bundle, folder: Path | str, half: bool = True) -> Bundle
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    dtype = torch.float16 if half else torch.float32
-    tensors = {
-        name: (tensor.detach().cpu().to(dtype) if tensor.is_floating_point() else tensor.detach().cpu()).contiguous()
-        for name, tensor in bundle.weights.items()
-    }
-    payload = save(tensors)
-    description = _describe(bundle)
+    payload = save(stored(bundle.weights, bits))
+    description = _describe(bundle, bits)
     description["sha256"] = hashlib.sha256(payload).hexdigest()
     with whole_file(folder / WEIGHTS) as partial:
         partial.write_bytes(payload)
@@ -220,11 +215,12 @@ def save_bundle(bundle: Bundle, folder: Path | str, half: bool = True) -> Bundle
     return load_bundle(folder)
 
 
-def _describe(bundle: Bundle) -> dict[str, Any]:
+def _describe(bundle: Bundle, bits: int) -> dict[str, Any]:
     """Return the content of model.json, sha256 left out; an older version can read what needs nothing newer."""
     fields = {entry.name: entry for entry in dataclasses.fields(bundle) if entry.name not in ("weights", "sha256")}
     newer = {name for name in _SINCE_2 if getattr(bundle, name) != fields[name].default}
-    version = SCHEMA_VERSION if newer or "family" in bundle.network else 1
+    version = 2 if newer or "family" in bundle.network else 1
+    version = SCHEMA_VERSION if bits < 16 else version
     content = {name: getattr(bundle, name) for name in fields if name not in _SINCE_2 or name in newer}
     content["intensity"] = dataclasses.asdict(bundle.intensity)
     if bundle.channel_intensities:
