@@ -64,6 +64,14 @@ def planFindings(plan: Plan | None) -> list[PanelFinding]:
     return [PanelFinding("warning", words.format(needed=needed, free=free), "memory-plan")]
 
 
+def qualityFindings(models: ModelSection, quality: str) -> list[PanelFinding]:
+    """Return what a reader should hear where a quality stands for looks that the chosen model does not take."""
+    model, chosen = models.model(), QUALITIES[quality]
+    if model is None or model.size is None or chosen.flips == 1 or len(chosen.looks(model.size.mirroring)) > 1:
+        return []
+    return [PanelFinding("info", _("This model gains nothing at Best: it works as at Standard."), "quality")]
+
+
 def learnPace(plan: Plan | None, kind: str, seconds: float) -> None:
     """Remember how long a run took that was planned so."""
     if plan is not None and plan.seconds > 0:

@@ -18,7 +18,7 @@ from LiverTumorSegPanel.inputCheck import checkVolumeNode
 from LiverTumorSegPanel.modelSection import ModelSection
 from LiverTumorSegPanel.panelFinding import PanelFinding
 from LiverTumorSegPanel.resultRecords import PREFIX
-from LiverTumorSegPanel.runPlan import learnPace, planFindings, planFor, planText
+from LiverTumorSegPanel.runPlan import learnPace, planFindings, planFor, planText, qualityFindings
 from LiverTumorSegPanel.section import Section
 from LiverTumorSegPanel.segmentationRun import Outcome, SegmentationRun
 from LiverTumorSegPanel.textColors import textColor
@@ -109,7 +109,7 @@ class SegmentSection(Section):
         ready = volumeNode is not None and not any(finding.grade == "error" for finding in findings)
         plan = planFor(volumeNode, self.models, self.parameters.quality.value) if ready and self.run is None else None
         self._showPlan(planText(plan, self.models.deviceKind()))
-        findings += planFindings(plan)
+        findings += planFindings(plan) + qualityFindings(self.models, self.parameters.quality.value)
         self.ui.inputFindingsLabel.text = findingsAsHtml(findings)
         self.ui.inputFindingsLabel.visible = bool(findings)
         self.ui.installButton.visible = bool(self._missing) and not dependencies.needsRestart()

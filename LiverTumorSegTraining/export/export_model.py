@@ -49,6 +49,7 @@ def export_model(
     best: bool = False,
     calibrate_on: Path | None = None,
     bits: int = 16,
+    mirroring: bool = True,
 ) -> Bundle:
     """Write the averaged network of a run as a bundle with its loss curve and a MODEL_CARD.md.
 
@@ -72,6 +73,8 @@ def export_model(
         which is that of the network as it was trained, moves along.
     bits : {32, 16, 8}
         In how many the weights are stored.
+    mirroring : bool
+        Whether quality best averages flips along the axes that the training flipped.
 
     Returns
     -------
@@ -97,6 +100,8 @@ def export_model(
         training=provenance,
         tumor_threshold=tumor_threshold,
     )
+    if not mirroring:
+        bundle = dataclasses.replace(bundle, mirroring=())
     if calibrate_on is not None:
         reliability = list(held_out_reliability(bundle, config, calibrate_on, provenance["held_out_patients"]))
         bundle = calibrated(bundle, fit_calibration(reliability))
@@ -158,6 +163,10 @@ def main(arguments: list[str] | None = None) -> int:
         help="data set of the run: calibrate the tumour's probability on its held-out patients",
     )  # fmt: skip
     parser.add_argument(
+        "--no-mirroring", dest="mirroring", action="store_false",
+        help="quality best averages no flips: for a model that gains nothing by them",
+    )  # fmt: skip
+    parser.add_argument(
         "--bits", type=int, default=16, choices=BITS,
         help="in how many the weights are stored: 8 halve the file; the network computes as ever",
     )  # fmt: skip
@@ -185,6 +194,7 @@ def _run(options: argparse.Namespace) -> None:
             best=options.best,
             calibrate_on=options.calibrate,
             bits=options.bits,
+            mirroring=options.mirroring,
         )
         print(f"Model {bundle.id} {bundle.version} written to {output} (SHA-256 {bundle.sha256[:12]})")  # noqa: T201
     if len(runs) > 1:
@@ -219,7 +229,7 @@ def _model_folder(options: argparse.Namespace) -> Iterator[Path]:
         export_model(
             options.run, Path(folder), id=options.id, version=options.version,
             training=read_training(options.training), tumor_threshold=options.tumor_threshold, best=options.best,
-            calibrate_on=options.calibrate, bits=options.bits,
+            calibrate_on=options.calibrate, bits=options.bits, mirroring=options.mirroring,
         )  # fmt: skip
         yield Path(folder)
 

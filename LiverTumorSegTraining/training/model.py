@@ -29,6 +29,7 @@ def bundle_of(config: Config, weights: dict[str, Tensor]) -> Bundle:
         spacing_mm=config.preparation.spacing_mm,
         patch_size=config.sampling.patch_size,
         resize=config.preparation.resize,
+        mirroring=tuple(axis for axis, name in enumerate("zyx") if name in config.augmentation.flip_axes),
         intensity=intensity_of(config),
         channel_intensities=tuple(intensity_of(config, channel) for channel in config.data.channels)
         if config.preparation.channel_windows

@@ -61,6 +61,16 @@ def test_qualities_agree_on_an_easy_scan(density_bundles, scan):
         assert (results[0] != other).mean() < 1e-3
 
 
+def test_a_model_that_gains_nothing_by_flips_is_looked_through_once_and_that_is_said(density_bundles, scan):
+    fine, localiser = density_bundles
+    still = Segmenter(dataclasses.replace(fine, mirroring=()), localiser, device="cpu", quality="best").segment(scan)
+    standard, best = (Segmenter(fine, localiser, device="cpu", quality=q).segment(scan) for q in ("standard", "best"))
+    probability = [sitk.GetArrayFromImage(result.tumor_probability) for result in (still, standard, best)]
+    assert np.array_equal(probability[0], probability[1])
+    said = [[finding.message for finding in result.findings if finding.code == "quality"] for result in (still, best)]
+    assert said == [[f"Model {fine.id!r} gains nothing by several looks: best gives what standard gives."], []]
+
+
 def test_a_lower_threshold_never_shrinks_the_tumour(density_bundles, scan):
     volumes = [
         (labels_of(Segmenter(*density_bundles, device="cpu", threshold=t).segment(scan)) == 2).sum()

@@ -7,8 +7,9 @@ import pytest
 import torch
 from LiverTumorSegLib.errors import CancelledError
 from LiverTumorSegLib.model.network import UNet
-from LiverTumorSegLib.model.tile_plan import TilePlan, blending_weights, flip_sets, tile_starts
+from LiverTumorSegLib.model.tile_plan import TilePlan, blending_weights, tile_starts
 from LiverTumorSegLib.model.tiles import NonFiniteOutputError, cpu_has_bfloat16, predict_probabilities
+from LiverTumorSegLib.pipeline.quality import flip_sets
 
 CPU = torch.device("cpu")
 
@@ -54,7 +55,7 @@ def test_blending_weights_peak_in_the_middle_and_never_vanish():
 @pytest.mark.parametrize("flips", [1, 4, 8])
 def test_a_voxelwise_network_comes_back_unchanged_whatever_the_tiles(shape, flips):
     array = np.random.default_rng(0).random((1, *shape), dtype=np.float32)
-    plan = TilePlan((16, 16, 16), 0.5, tuple(flip_sets(flips)))
+    plan = TilePlan((16, 16, 16), 0.5, tuple(flip_sets())[:flips])
     probability = predict_probabilities([Voxelwise()], array, plan, CPU)
     assert probability.dtype == np.uint8
     assert probability.shape == (1, *shape)

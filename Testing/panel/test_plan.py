@@ -48,9 +48,14 @@ def test_one_line_before_the_run_and_a_warning_when_it_does_not_fit(panel, slice
     panel.widget.segmentSection.update()
     assert ui.planLabel.text.startswith("About 40 s, ")
     standard = ui.planLabel.text
+    assert "Best" not in ui.inputFindingsLabel.text
     ui.qualityComboBox.setCurrentIndex(2)
+    assert ui.planLabel.text == standard
+    assert "This model gains nothing at Best" in ui.inputFindingsLabel.text
+    ui.qualityComboBox.setCurrentIndex(0)
     assert ui.planLabel.text != standard
-    learnPace(planFor(volume, models, "best"), "cuda", 1.0)
+    assert "Best" not in ui.inputFindingsLabel.text
+    learnPace(planFor(volume, models, "quick"), "cuda", 1.0)
     panel.widget.segmentSection.update()
     assert ui.planLabel.text.startswith("About "), "each kind of device has its own pace"
 

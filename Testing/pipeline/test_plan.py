@@ -127,7 +127,10 @@ def test_a_container_has_the_memory_that_it_may_take(tmp_path, monkeypatch):
 @pytest.mark.parametrize("kind", COSTS)
 def test_larger_scans_and_better_quality_cost_more(kind, shipped):
     small, large = (grid_of((512, 512, n), (0.8, 0.8, 1.0)) for n in (120, 600))
-    quick, standard, best = (plan_run(large, 2, *shipped, QUALITIES[q], kind) for q in ("quick", "standard", "best"))
+    fine, localiser = dataclasses.replace(shipped[0], mirroring=(0, 1, 2)), shipped[1]
+    quick, standard, best = (plan_run(large, 2, fine, localiser, QUALITIES[q], kind) for q in QUALITIES)
+    still = plan_run(large, 2, dataclasses.replace(fine, mirroring=()), localiser, QUALITIES["best"], kind)
+    assert still == standard
     assert quick.seconds < standard.seconds < best.seconds
     assert quick.bytes <= standard.bytes <= best.bytes
     assert plan_run(small, 2, *shipped, QUALITIES["standard"], kind).bytes < standard.bytes

@@ -100,12 +100,15 @@ class NetworkSize:
         Its normalisation.
     features : int
         Of its first stage.
+    mirroring : tuple of int
+        Axes it may be flipped along.
     """
 
     spacing_mm: tuple[float, float, float]
     patch_zyx: tuple[int, int, int]
     norm: str
     features: int
+    mirroring: tuple[int, ...] = (0, 1, 2)
 
     @classmethod
     def of(cls, description: Mapping[str, Any]) -> NetworkSize | None:
@@ -116,7 +119,9 @@ class NetworkSize:
             return None
         x, y, z = (float(value) for value in description["spacing_mm"])
         depth, height, width = (int(value) for value in description["patch_size"])
-        return cls((x, y, z), (depth, height, width), str(network["norm"]), int(network["features"][0]))
+        mirroring = tuple(int(axis) for axis in description.get("mirroring", cls.mirroring))
+        features = int(network["features"][0])
+        return cls((x, y, z), (depth, height, width), str(network["norm"]), features, mirroring)
 
     def cost(self, device: str) -> PassCost | None:
         """Return what a pass costs on a kind of device, where that was measured."""

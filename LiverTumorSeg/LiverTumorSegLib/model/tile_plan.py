@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -119,7 +118,7 @@ def plan_tiles(
     patch_size: tuple[int, ...],
     shape: tuple[int, ...],
     overlap: float = 0.25,
-    flips: int = 1,
+    flips: tuple[tuple[int, ...], ...] = ((),),
     largest: int = LARGEST_TILE_VOXELS,
 ) -> TilePlan:
     """Return how a network of a bundle goes over an array.
@@ -137,14 +136,14 @@ def plan_tiles(
         Of the array: z, y, x.
     overlap : float
         Of tiles of the training patch's size.
-    flips : int
-        How many flips are averaged.
+    flips : tuple of tuple of int
+        As in the plan.
     largest : int
         Voxels that one tile may have, where the network is not tied to the size of its training patches.
     """
-    axes, total_stride = tuple(flip_sets(flips)), network.total_stride
+    total_stride = network.total_stride
     if network.arguments["norm"] == "instance" or network.arguments["dims"] == 2:
-        return TilePlan(patch_size, overlap, axes)
+        return TilePlan(patch_size, overlap, flips)
     tile = [math.ceil(length / total_stride) * total_stride for length in shape]
     margin = 0
     while math.prod(tile) > largest:
@@ -153,10 +152,4 @@ def plan_tiles(
         tile[longest] -= total_stride
     # A plan with a margin asks for room between the margins also along an axis that is not cut.
     smallest = 2 * margin + total_stride if margin else 1
-    return TilePlan(tuple(max(length, smallest) for length in tile), overlap, axes, margin, total_stride)
-
-
-def flip_sets(count: int) -> Iterator[tuple[int, ...]]:
-    """Yield the first `count` of the 8 flips of a volume, the identity first."""
-    sets = [axes for size in range(4) for axes in itertools.combinations(range(3), size)]
-    yield from sets[:count]
+    return TilePlan(tuple(max(length, smallest) for length in tile), overlap, flips, margin, total_stride)

@@ -135,6 +135,7 @@ class Segmenter:
             channels = [self._checked(channel, modality, force, run) for channel in channels]
         if self.device_note:
             run.findings.append(Finding("device", "warning", self.device_note))
+        run.findings.extend(self._doubt_quality())
         native = Grid.of(channels[0])
         location, run.doubts = self._localise(channels[0], run)
         if self.localiser is not None and location is None:
@@ -173,6 +174,13 @@ class Segmenter:
             run.device,
             self.provenance(),
         )
+
+    def _doubt_quality(self) -> list[Finding]:
+        """Say so where a quality stands for looks that no model takes."""
+        if self.quality.flips == 1 or any(len(self.quality.looks(bundle.mirroring)) > 1 for bundle in self.bundles):
+            return []
+        words = f"Model {self.bundles[0].id!r} gains nothing by several looks: best gives what standard gives."
+        return [Finding("quality", "info", words)]
 
     def plan(self, image: sitk.Image) -> Plan | None:
         """Return what segmenting an image that is in memory will cost; None where that was never measured."""
@@ -294,7 +302,7 @@ class Segmenter:
                     for channel, one in zip(channels, steps, strict=True)
                 ]
             )
-        plan = self._plan(bundle, array, self.quality.overlap, self.quality.flips)
+        plan = self._plan(bundle, array, self.quality.overlap, self.quality.looks(bundle.mirroring))
         with run.stage("network"):
             probabilities = self._predict(bundle, array, plan, run, low, high, "Segmenting liver and tumour")
         if self.maps and "attention" not in run.maps and bundle.network.get("attention", "none") != "none":
@@ -317,9 +325,11 @@ class Segmenter:
         with run.stage("back to native"):
             return nnunet_probabilities(logits, scan, part)
 
-    def _plan(self, bundle: Bundle, array: np.ndarray, overlap: float = 0.25, flips: int = 1) -> TilePlan:
+    def _plan(
+        self, bundle: Bundle, array: np.ndarray, overlap: float = 0.25, flips: tuple[tuple[int, ...], ...] = ((),)
+    ) -> TilePlan:
         network = self._network(bundle, self.device)
-        largest = tile_limit(NetworkSize.of(vars(bundle)), flips, kind_of(self.device), machine_memory())
+        largest = tile_limit(NetworkSize.of(vars(bundle)), len(flips), kind_of(self.device), machine_memory())
         return plan_tiles(network, bundle.patch_size, array.shape[1:], overlap, flips, largest)
 
     def _predict(

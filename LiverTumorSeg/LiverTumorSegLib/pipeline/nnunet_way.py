@@ -18,9 +18,9 @@ from torch import Tensor
 from ..grid import Grid
 from ..model.bundle import Bundle
 from ..model.normalisation import normalise
-from ..model.tile_plan import NnunetTiles, flip_sets
+from ..model.tile_plan import NnunetTiles
 from .postprocess import Box, bounding_box
-from .quality import Quality
+from .quality import Quality, flip_sets
 
 ANISOTROPY = 3.0
 """Where a voxel is longer than this many times its shortest side, its long axis is not interpolated."""
@@ -98,7 +98,7 @@ def nnunet_plan(bundle: Bundle, quality: Quality) -> NnunetTiles:
     quality : Quality
         One look is not mirrored; a coarse one also overlaps less.
     """
-    allowed = tuple(axes for axes in flip_sets(8) if set(axes) <= set(bundle.mirroring))
+    allowed = tuple(flip_sets(bundle.mirroring))
     overlap = quality.overlap if quality.coarsening > 1 else FULL_OVERLAP
     return NnunetTiles(bundle.patch_size, overlap, allowed if quality.flips > 1 else ((),))
 

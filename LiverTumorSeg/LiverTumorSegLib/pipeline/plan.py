@@ -117,7 +117,8 @@ def plan_run(
     find = held + MEGABYTE * looking.megabytes + tile * looking.bytes_a_voxel
     held += MEGABYTE * cost.kept_megabytes
     box = _box_voxels(grid, fine, quality)
-    averaged = quality.flips > 1
+    looks = len(quality.looks(fine.mirroring))
+    averaged = looks > 1
     limit = None
     whole = min(box, LARGEST_TILE_VOXELS if fine.norm == "none" else math.prod(fine.patch_zyx))
     if memory is not None and fine.norm == "none":
@@ -127,7 +128,7 @@ def plan_run(
     write = held + MEGABYTE * cost.kept_megabytes + scan * cost.bytes_a_scan_voxel + organ * cost.bytes_an_organ_voxel
     seconds = cost.start_seconds + scan / 1e6 * cost.seconds_a_scan_megavoxel
     seconds += body / 1e6 * looking.seconds_a_megavoxel
-    seconds += models * quality.flips * box / 1e6 * seeing.seconds_a_megavoxel
+    seconds += models * looks * box / 1e6 * seeing.seconds_a_megavoxel
     return Plan(round(max(find, segment, write)), seconds, memory, limit)
 
 
@@ -169,7 +170,10 @@ def _localiser_voxels(grid: Grid, localiser: NetworkSize) -> tuple[float, float]
     """Return the voxels of the localiser's largest tile, and of all it looks at."""
     extent = _extent_mm(grid)
     seen = np.minimum(extent, (*BODY_MM, extent[2])) / localiser.spacing_mm
-    return float(np.prod(np.minimum(seen, localiser.patch_zyx[::-1]))), float(np.prod(seen))
+    whole = float(np.prod(seen))
+    if localiser.norm == "none":
+        return min(whole, LARGEST_TILE_VOXELS), whole
+    return float(np.prod(np.minimum(seen, localiser.patch_zyx[::-1]))), whole
 
 
 def _box_voxels(grid: Grid, fine: NetworkSize, quality: Quality) -> float:

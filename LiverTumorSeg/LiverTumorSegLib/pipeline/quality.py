@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
+
+ALL_AXES = (0, 1, 2)
 
 
 @dataclass(frozen=True)
@@ -14,7 +18,7 @@ class Quality:
     overlap : float
         Part of a tile shared with its neighbour, for networks that are tied to the tiles of their training.
     flips : int
-        Flips whose results are averaged, the scan as it is among them.
+        Flips whose results are averaged, the scan as it is among them; fewer where a model allows fewer.
     coarsening : float
         The grid's spacing is so many times the one the network was trained at.
     """
@@ -27,6 +31,16 @@ class Quality:
         """Return the spacing x, y, z that a network sees."""
         x, y, z = (self.coarsening * length for length in trained_mm)
         return x, y, z
+
+    def looks(self, mirroring: tuple[int, ...] = ALL_AXES) -> tuple[tuple[int, ...], ...]:
+        """Return the sets of axes flipped in each look of a model that may be mirrored along some axes."""
+        return tuple(itertools.islice(flip_sets(mirroring), self.flips))
+
+
+def flip_sets(mirroring: tuple[int, ...] = ALL_AXES) -> Iterator[tuple[int, ...]]:
+    """Yield every set of these axes (0 z, 1 y, 2 x) to flip, none of them first."""
+    for size in range(len(mirroring) + 1):
+        yield from itertools.combinations(mirroring, size)
 
 
 QUALITIES = {
