@@ -108,7 +108,7 @@ def export_model(
     saved = save_bundle(bundle, output, bits)
     if (run / LOSS_CURVE).exists():
         shutil.copyfile(run / LOSS_CURVE, Path(output) / LOSS_CURVE)
-    write_model_card(saved, config, Path(output))
+    write_model_card(saved, config, Path(output), bits)
     return saved
 
 

@@ -21,15 +21,15 @@ _TOLD_ELSEWHERE = {
 INTENDED_USE = "Research. Not a medical device; every segmentation must be checked by a person before it is used."
 
 
-def write_model_card(bundle: Bundle, config: Config, folder: Path) -> Path:
+def write_model_card(bundle: Bundle, config: Config, folder: Path, bits: int) -> Path:
     """Write MODEL_CARD.md beside the bundle and return its path."""
     path = folder / CARD
-    write_text(path, model_card(bundle, config, (folder / LOSS_CURVE).exists()))
+    write_text(path, model_card(bundle, config, bits, (folder / LOSS_CURVE).exists()))
     return path
 
 
-def model_card(bundle: Bundle, config: Config, with_curve: bool = False) -> str:
-    """Return the card as Markdown; `with_curve`: the loss curve lies beside it."""
+def model_card(bundle: Bundle, config: Config, bits: int, with_curve: bool = False) -> str:
+    """Return the card as Markdown; `bits` store a weight, `with_curve`: the loss curve lies beside it."""
     training = bundle.training
     parameters = sum(tensor.numel() for tensor in bundle.weights.values())
     grid = " x ".join(f"{value:g}" for value in bundle.spacing_mm) + " mm (x, y, z)"
@@ -53,7 +53,7 @@ def model_card(bundle: Bundle, config: Config, with_curve: bool = False) -> str:
         f"* U-Net, {network['dims']}D, {parameters / 1e6:.2f} million parameters, features {network['features']}, "
         f"attention {network['attention']}, residual {_yes(network['residual'])}, dropout {network['dropout']:g}, "
         f"normalisation {network['norm']}.",
-        f"* Weights: safetensors, float16, SHA-256 `{bundle.sha256}`.", "",
+        f"* Weights: safetensors, {bits} bits each, SHA-256 `{bundle.sha256}`.", "",
         "## Training", "",
         f"* {training.get('steps', 0)} steps of {training.get('batch_size', config.sampling.batch_size)} samples, "
         f"{training.get('hours', 0):.2f} hours, seed {config.run.seed}.",
