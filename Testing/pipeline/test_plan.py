@@ -214,13 +214,12 @@ def test_the_command_line_says_so_before_the_network_runs(little_memory, tmp_pat
     ]
 
 
-def test_the_fine_network_then_runs_in_smaller_tiles(little_memory):
+def test_both_networks_then_run_in_smaller_tiles(little_memory):
     segmenter = inference.Segmenter(load_bundle(MODELS / "liver-tumor"), device="cpu")
     array = np.zeros((1, 190, 190, 190), np.float32)
-    assert np.prod(segmenter._plan(segmenter.bundles[0], array).patch_size) <= 1.1 * SMALLEST_TILE_VOXELS
     assert np.prod(array.shape) <= LARGEST_TILE_VOXELS
-    localiser = load_bundle(MODELS / "liver-localiser")
-    assert segmenter._plan(localiser, array).patch_size == localiser.patch_size
+    for bundle in (segmenter.bundles[0], load_bundle(MODELS / "liver-localiser")):
+        assert np.prod(segmenter._plan(bundle, array).patch_size) <= 1.1 * SMALLEST_TILE_VOXELS
 
 
 def test_with_memory_enough_it_looks_once(monkeypatch):

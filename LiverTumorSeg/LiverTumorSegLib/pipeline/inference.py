@@ -29,6 +29,7 @@ from ..scan.checks import check_image
 from ..scan.padding import replace_missing
 from .agreement import join
 from .enhancement import doubt_enhancement
+from .lesion_contrast import give_back
 from .lesions import Lesion, measure_lesions
 from .localise import Location, body_box, judge
 from .maps import attention, uncertainty
@@ -267,17 +268,14 @@ class Segmenter:
         with run.stage("postprocess"):
             if self.bundles[0].task != "liver-tumor":
                 return (most_probable(mean), start), None
+            liver, tumor = mean[LIVER.value - 1], mean[TUMOR.value - 1]
             if location is not None:
                 run.doubts.extend(join(mean, location, part))
-            values = liver_and_tumor(
-                mean[LIVER.value - 1],
-                mean[TUMOR.value - 1],
-                part.spacing_mm[::-1],
-                self.threshold,
-                self.postprocessing,
-            )
+                hu = sitk.GetArrayFromImage(sitk.RegionOfInterest(channels[0], part.size, start.tolist()))
+                give_back(liver, tumor, hu, part.spacing_mm[::-1], self.threshold)
+            values = liver_and_tumor(liver, tumor, part.spacing_mm[::-1], self.threshold, self.postprocessing)
             values = with_further_classes(values, mean, self.postprocessing.organ_threshold)
-        return (values, start), part.image(mean[TUMOR.value - 1])
+        return (values, start), part.image(tumor)
 
     def _fine_probabilities(
         self,
