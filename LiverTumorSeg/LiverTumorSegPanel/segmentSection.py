@@ -109,7 +109,9 @@ class SegmentSection(Section):
         ready = volumeNode is not None and not any(finding.grade == "error" for finding in findings)
         plan = planFor(volumeNode, self.models, self.parameters.quality.value) if ready and self.run is None else None
         self._showPlan(planText(plan, self.models.deviceKind()))
-        findings += planFindings(plan) + qualityFindings(self.models, self.parameters.quality.value)
+        findings += planFindings(plan)
+        if ready:
+            findings += qualityFindings(self.models, self.parameters.quality.value)
         self.ui.inputFindingsLabel.text = findingsAsHtml(findings)
         self.ui.inputFindingsLabel.visible = bool(findings)
         self.ui.installButton.visible = bool(self._missing) and not dependencies.needsRestart()
