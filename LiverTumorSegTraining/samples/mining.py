@@ -60,7 +60,7 @@ def hard_places(
     for number, prepared in enumerate(cases, 1):
         steps = prepared.intensities(config)
         image = np.stack([normalise(v.astype(np.float32), s) for v, s in zip(prepared.image, steps, strict=True)])
-        plan = plan_tiles(network, bundle.patch_size, image.shape[1:], 0.25, 1)
+        plan = plan_tiles(network, bundle.patch_size, image.shape[1:])
         found = predict_probabilities([network], image, plan, device)
         rng = np.random.default_rng([config.run.seed, number])
         places.append(_some(np.argwhere(errors(found, prepared.label)), rng))

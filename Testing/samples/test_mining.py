@@ -71,7 +71,7 @@ def test_the_places_are_where_the_network_errs(prepared):
     network = bundle.build().eval()
     for case, voxels in zip(cases, places, strict=True):
         image = normalise(case.image[0].astype(np.float32), case.intensities(config)[0])[None]
-        plan = plan_tiles(network, bundle.patch_size, image.shape[1:], 0.25, 1)
+        plan = plan_tiles(network, bundle.patch_size, image.shape[1:])
         wrong = errors(predict_probabilities([network], image, plan, torch.device("cpu")), case.label)
         assert len(voxels) == min(PLACES, wrong.sum())
         assert wrong[tuple(voxels.T)].all()
