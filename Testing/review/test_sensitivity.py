@@ -46,7 +46,7 @@ def test_the_preview_is_what_settles(seed, threshold):
     assert settled.tumor_ml == pytest.approx((settled.labels == 2).sum() * np.prod(SPACING) / 1000)
     assert shown.lesions == ndimage.label(shown.labels == 2, np.ones((3, 3, 3)))[1]
     assert not ((shown.labels != settled.labels) & (settled.labels == 2) & (shown.labels == 2)).any()
-    assert (shown.labels != settled.labels).mean() < 0.002, "cavities closed by tumour alone"
+    assert (shown.labels != settled.labels).mean() < 0.005, "cavities closed by tumour alone: a handful of voxels"
     assert ((settled.labels > 0) >= ((result > 0) & (tumor < 255 * threshold))).all(), "the outline stays"
 
 
