@@ -66,8 +66,8 @@ def planFindings(plan: Plan | None) -> list[PanelFinding]:
 
 def qualityFindings(models: ModelSection, quality: str) -> list[PanelFinding]:
     """Return what a reader should hear where a quality stands for looks that the chosen model does not take."""
-    model, chosen = models.model(), QUALITIES[quality]
-    if model is None or model.size is None or chosen.flips == 1 or len(chosen.looks(model.size.mirroring)) > 1:
+    model = models.model()
+    if model is None or model.size is None or not QUALITIES[quality].is_in_vain(model.size.mirroring):
         return []
     return [PanelFinding("info", _("This model gains nothing at Best: it works as at Standard."), "quality")]
 

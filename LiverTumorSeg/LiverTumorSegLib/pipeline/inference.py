@@ -178,7 +178,7 @@ class Segmenter:
 
     def _doubt_quality(self) -> list[Finding]:
         """Say so where a quality stands for looks that no model takes."""
-        if self.quality.flips == 1 or any(len(self.quality.looks(bundle.mirroring)) > 1 for bundle in self.bundles):
+        if not all(self.quality.is_in_vain(bundle.mirroring) for bundle in self.bundles):
             return []
         words = f"Model {self.bundles[0].id!r} gains nothing by several looks: best gives what standard gives."
         return [Finding("quality", "info", words)]

@@ -36,6 +36,10 @@ class Quality:
         """Return the sets of axes flipped in each look of a model that may be mirrored along some axes."""
         return tuple(itertools.islice(flip_sets(mirroring), self.flips))
 
+    def is_in_vain(self, mirroring: tuple[int, ...]) -> bool:
+        """Return whether it stands for several looks and such a model takes one."""
+        return self.flips > 1 and len(self.looks(mirroring)) == 1
+
 
 def flip_sets(mirroring: tuple[int, ...] = ALL_AXES) -> Iterator[tuple[int, ...]]:
     """Yield every set of these axes (0 z, 1 y, 2 x) to flip, none of them first."""
