@@ -204,6 +204,17 @@ def test_a_large_tumor_beside_the_liver_is_kept():
     assert np.array_equal(found == 2, tumor > 0)
 
 
+def test_what_the_organ_reaches_elsewhere_has_no_say_in_what_hangs_beside_it():
+    liver, tumor = np.zeros((2, 60, 60, 60), np.uint8)
+    liver[30:, 5:55, 5:55] = 255
+    # A plate on a stem, touching the liver by a sixth of its surface; it is the organ's uppermost part.
+    tumor[27, 20:30, 20:30] = tumor[28:30, 21:28, 21:28] = 255
+    alone = liver_and_tumor(liver, tumor, (1.0, 1.0, 1.0))
+    liver[20:30, 5:15, 40:55] = 255
+    assert not (alone == 2).any()
+    assert not (liver_and_tumor(liver, tumor, (1.0, 1.0, 1.0)) == 2).any()
+
+
 def test_further_classes_are_kept_beside_liver_and_tumour():
     # Columns: liver, tumour, a vessel in the liver, spleen, background, an organ voxel where a vessel is likelier.
     probabilities = np.array(

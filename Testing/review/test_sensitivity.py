@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from LiverTumorSegLib.errors import InputError
-from LiverTumorSegLib.pipeline.postprocess import Postprocessing, liver_and_tumor
+from LiverTumorSegLib.pipeline.postprocess import Postprocessing, fill_holes, level_of, liver_and_tumor
 from LiverTumorSegLib.review.sensitivity import Sensitivity
 from scipy import ndimage
 
@@ -25,6 +25,14 @@ def smooth_probabilities(seed, shape=(20, 24, 28)):
     return np.floor(255 * organ * (1 - share)).astype(np.uint8), np.floor(255 * reach * share).astype(np.uint8)
 
 
+def at_cavities(organ, tumor, threshold):
+    """Return the cavities that an organ with new tumour encloses, and the lesions that touch them."""
+    cavities = fill_holes(organ) & ~organ
+    lesions, _ = ndimage.label(tumor >= level_of(threshold), np.ones((3, 3, 3)))
+    touching = np.unique(lesions[ndimage.binary_dilation(cavities, np.ones((3, 3, 3)))])
+    return cavities | np.isin(lesions, touching[touching > 0])
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_the_default_is_the_result_itself(seed):
@@ -37,6 +45,7 @@ def test_the_default_is_the_result_itself(seed):
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.floats(0.02, 0.98))
+@example(914, 0.171875)  # a cavity and a lesion at it
 def test_the_preview_is_what_settles(seed, threshold):
     liver, tumor = smooth_probabilities(seed)
     result = liver_and_tumor(liver, tumor, SPACING, DEFAULT)
@@ -46,8 +55,9 @@ def test_the_preview_is_what_settles(seed, threshold):
     assert settled.tumor_ml == pytest.approx((settled.labels == 2).sum() * np.prod(SPACING) / 1000)
     assert shown.lesions == ndimage.label(shown.labels == 2, np.ones((3, 3, 3)))[1]
     assert not ((shown.labels != settled.labels) & (settled.labels == 2) & (shown.labels == 2)).any()
-    assert (shown.labels != settled.labels).mean() < 0.005, "cavities closed by tumour alone: a handful of voxels"
-    assert ((settled.labels > 0) >= ((result > 0) & (tumor < 255 * threshold))).all(), "the outline stays"
+    differing = shown.labels != settled.labels
+    assert not (differing & ~at_cavities((result > 0) | (tumor >= level_of(threshold)), tumor, threshold)).any()
+    assert ((settled.labels == 1) == ((result > 0) & (settled.labels != 2))).all(), "the outline stays"
 
 
 def test_more_sensitive_is_more_tumour():

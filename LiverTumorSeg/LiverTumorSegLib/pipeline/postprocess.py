@@ -79,9 +79,11 @@ def liver_and_tumor(
     tumor = tumor_probability >= level_of(threshold)
     both = liver_probability.astype(np.uint16) + tumor_probability
     organ = (both >= level_of(options.organ_threshold)) | tumor
-    box = bounding_box(organ)
-    if box is None:
+    found = bounding_box(organ)
+    if found is None:
         return result
+    # With a voxel around it: what a lesion at the organ's end borders on outside counts for its contact too.
+    box = tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in found)
     parenchyma = liver_probability[box] >= level_of(options.organ_threshold)
     organ = fill_holes(keep_pieces(organ[box], parenchyma, options.smallest_organ_share))
     tumor = open_and_close(tumor[box] & organ, spacing_mm, options.opening_mm, options.closing_mm) & organ

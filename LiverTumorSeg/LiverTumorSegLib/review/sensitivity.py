@@ -129,8 +129,8 @@ class Sensitivity:
     def preview(self, threshold: float) -> Preview:
         """Return what a threshold would give, in milliseconds.
 
-        Its tumour differs from that of ``settle`` only by cavities that new tumour encloses, and where closing joins
-        lesions.
+        Its tumour differs from that of ``settle`` only by lesions at cavities that new tumour encloses, and where
+        closing joins lesions.
         """
         labels = self._organ_labels.copy()
         level, voxels, lesions = level_of(threshold), 0, 0
@@ -148,11 +148,12 @@ class Sensitivity:
 
     def settle(self, threshold: float) -> Preview:
         """Return what a threshold gives by the product's own postprocessing of the whole box."""
-        # Certain liver wherever the organ is, and nothing beside it that is not tumour: the outline stays.
+        # Certain liver wherever the organ is, and nothing beside it that is not tumour.
         liver = np.where(self._organ, 255 - self._probability, 0).astype(np.uint8)
         probability = np.where(self._organ | (self._probability >= level_of(threshold)), self._probability, 0)
-        labels = liver_and_tumor(liver, probability, self._spacing_mm, threshold, self.options)
-        tumor = labels == TUMOR.value
+        tumor = liver_and_tumor(liver, probability, self._spacing_mm, threshold, self.options) == TUMOR.value
+        labels = self._organ_labels.copy()
+        labels[tumor] = TUMOR.value
         box = bounding_box(tumor)
         lesions = 0 if box is None else int(ndimage.label(tumor[box], structure=_FULL_CONNECTIVITY)[1])
         return Preview(threshold, labels, lesions, float(np.count_nonzero(tumor)) * self._voxel_ml)
