@@ -91,7 +91,7 @@ class LiverTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
         self._parameterNode = None
-        self._guiTag = None
+        self._binding = None
 
     def setup(self) -> None:
         """Build the panel; nothing is installed, no torch is imported, no process started."""
@@ -152,13 +152,19 @@ class LiverTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def setParameterNode(self, parameterNode: LiverTumorSegParameterNode | None) -> None:
         """Follow this parameter node instead of the one before."""
+        from LiverTumorSegPanel.widgetBinding import WidgetBinding
+
         if self._parameterNode:
-            self._parameterNode.disconnectGui(self._guiTag)
-            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersModified)
+            self._binding.release()
+            self._binding = None
+            node = self._parameterNode.parameterNode
+            self.removeObserver(node, vtk.vtkCommand.ModifiedEvent, self._onParametersModified)
         self._parameterNode = parameterNode
         if parameterNode:
-            self._guiTag = parameterNode.connectGui(self.ui)
-            self.addObserver(parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersModified)
+            self._binding = WidgetBinding(parameterNode, self.ui)
+            # The node, not its wrapper: what is observed is kept, and a wrapper with all that it observes would be.
+            node = parameterNode.parameterNode
+            self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self._onParametersModified)
         for section in self.sections:
             section.setParameters(parameterNode)
         self._show(parameterNode.result if parameterNode else None)

@@ -132,7 +132,7 @@ class _Wrapper:
         return tag
 
     def disconnectGui(self, tag):
-        self.RemoveObserver(tag)
+        # Slicer 5.10 leaves the observer on the node.
         for _update, widget, signal, function in self._connections.pop(tag):
             widget.disconnect(signal, function)
 

@@ -1,5 +1,6 @@
 """Parts of the panel that need no run: words, model folders, checks of the input, dependencies, sample data."""
 
+import gc
 import re
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 pytest.importorskip("slicer", reason="the slicer-core wheel is not installed")
 pytest.importorskip("PySide6", reason="PySide6-Essentials is not installed")
 
+import vtk
 from scene_state import addScan
 from slicer_boot import MODULE_FOLDER
 
@@ -31,6 +33,19 @@ def test_reload_reads_the_panel_and_the_core_anew(panel, slicer, application, mo
 
     assert after is not before
     sys.modules.update(kept)
+
+
+def test_a_panel_that_is_left_stays_on_no_parameter_node(panel, slicer):
+    node = slicer.mrmlScene.GetSingletonNode("LiverTumorSeg", "vtkMRMLScriptedModuleNode")
+    for _visit in range(3):
+        panel.widget.exit()
+        panel.widget.enter()
+    assert node.HasObserver(vtk.vtkCommand.ModifiedEvent)
+    panel.ui.qualityComboBox.setCurrentIndex(0)
+    assert panel.widget._parameterNode.quality.name == "quick"
+    panel.widget.setParameterNode(None)
+    gc.collect()
+    assert not node.HasObserver(vtk.vtkCommand.ModifiedEvent)
 
 
 def test_the_catalogue_keeps_the_whole_description():
