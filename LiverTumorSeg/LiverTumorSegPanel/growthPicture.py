@@ -48,12 +48,19 @@ def heightOf(volume: float, lowest: float, highest: float) -> float:
     return (math.log(max(volume, SMALLEST_ML) / lowest)) / span
 
 
-def spread(places: list[int], gap: int) -> list[int]:
-    """Return places moved down as far as is needed for each to be `gap` below the one above it; the order stays."""
+def spread(places: list[int], gap: int, lowest: int) -> list[int]:
+    """Return places, growing downwards, moved so that each is `gap` below the one above it; the order stays.
+
+    They move down as far as needed, and up again where one would come to lie below `lowest`.
+    """
     moved = list(places)
     order = sorted(range(len(places)), key=lambda index: places[index])
     for above, below in itertools.pairwise(order):
         moved[below] = max(moved[below], moved[above] + gap)
+    room = lowest
+    for index in reversed(order):
+        moved[index] = min(moved[index], room)
+        room = moved[index] - gap
     return moved
 
 
@@ -90,7 +97,8 @@ def drawGrowth(curves: list[Curve], names: tuple[str, str]):
     for x, toLeft, sized in ((left, True, [c.before for c in curves]), (right, False, [c.now for c in curves])):
         seen = [index for index, volume in enumerate(sized) if volume > 0]
         heights = {index: yOf(sized[index]) for index in seen}
-        written = dict(zip(seen, spread([heights[index] for index in seen], metrics.ascent()), strict=True))
+        places = spread([heights[index] for index in seen], metrics.ascent(), bottom - line // 2)
+        written = dict(zip(seen, places, strict=True))
         for index in seen:
             painter.setPen(pens[index])
             painter.drawEllipse(x - 3, heights[index] - 3, 6, 6)

@@ -246,7 +246,8 @@ def test_dates_of_the_studies_are_told_when_they_are_in_order(followed, slicer):
 def test_words_of_a_curve_do_not_lie_on_each_other(application):
     from LiverTumorSegPanel.growthPicture import heightOf, spread
 
-    assert spread([50, 10, 52, 51], 10) == [50, 10, 70, 60]
-    assert spread([], 10) == []
+    assert spread([50, 10, 52, 51], 10, 100) == [50, 10, 70, 60]
+    assert spread([50, 10, 52, 51], 10, 65) == [45, 10, 65, 55], "not below the picture's foot"
+    assert spread([], 10, 100) == []
     rates = [heightOf(after, 1, 100) - heightOf(before, 1, 100) for before, after in ((1, 2), (20, 40))]
     assert rates[0] == pytest.approx(rates[1]), "equal rates, equal slopes"
