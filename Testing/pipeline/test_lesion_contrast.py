@@ -38,6 +38,13 @@ def test_liver_between_lesions_becomes_liver_and_the_lesions_stay(lesion_hu):
     assert (liver.astype(int) + tumor == before).all(), "it is still organ"
 
 
+def test_fine_voxels_are_looked_at_in_larger_steps_with_the_same_answer():
+    given = [made_up(70), tuple(np.repeat(np.repeat(part, 2, 1), 2, 2) for part in made_up(70)[:3])]
+    for (liver, tumor, values, *_), in_plane_mm in zip(given, (1.6, 0.8), strict=True):
+        give_back(liver, tumor, values, (2.0, in_plane_mm, in_plane_mm), 0.3)
+    assert np.array_equal(given[1][1][:, ::2, ::2], given[0][1])
+
+
 def test_a_lesion_that_hardly_stands_out_is_left_alone():
     liver, tumor, values, places, bridge = made_up(LIVER_HU - 4, LIVER_HU - 4)
     give_back(liver, tumor, values, SPACING, 0.3)

@@ -25,6 +25,8 @@ CONTRAST_HU = 15.0
 BORDER_MM = 3.0
 """So far around what stands out a lesion may reach: contrast fades towards a border."""
 SMALLEST_LESION_ML = 0.1
+COARSEST_MM = 1.6
+"""Densities smoothed over millimetres are looked at in steps of up to so much: finer voxels would only cost time."""
 FAINTEST, CERTAIN = 26, 128
 """Of 255: below the first nothing is said of tumour, from the second it is liver."""
 
@@ -61,18 +63,36 @@ def give_back(
         if np.count_nonzero(lesion) * voxel_ml < SMALLEST_LESION_ML:
             continue
         organ = liver[box] >= CERTAIN - np.minimum(tumor[box], CERTAIN)
-        contrast = np.abs(_smoothed(values[box], organ, spacing_mm) - level)
-        least = min(CONTRAST_HU, SHARE * float(np.percentile(contrast[lesion], CLEAREST_QUARTER)))
-        distance_mm = ndimage.distance_transform_edt(~(lesion & (contrast > least)), spacing_mm)
-        given = lesion & (distance_mm > BORDER_MM)
+        given = lesion & _as_dense_as(level, values[box], organ, lesion, spacing_mm)
         liver[box][given] = np.minimum(liver[box][given].astype(np.uint16) + tumor[box][given], 255)
         tumor[box][given] = 0
 
 
-def _smoothed(values: npt.NDArray[np.number], within: Mask, spacing_mm: Sequence[float]) -> npt.NDArray[np.float32]:
-    """Return the mean of the values around each voxel, of those within a mask."""
-    sigma = [SMOOTHING_MM / length for length in spacing_mm]
-    weight = ndimage.gaussian_filter(within.astype(np.float32), sigma)
-    total = ndimage.gaussian_filter(np.where(within, values, 0).astype(np.float32), sigma)
-    mean: npt.NDArray[np.float32] = total / np.maximum(weight, 1e-3)
-    return mean
+def _as_dense_as(
+    level: float, values: npt.NDArray[np.number], organ: Mask, lesion: Mask, spacing_mm: Sequence[float]
+) -> Mask:
+    """Return where a lesion is as dense as the liver of that level, and far from where it is not."""
+    steps = [max(int(COARSEST_MM / length), 1) for length in spacing_mm]
+    coarse_mm = [step * length for step, length in zip(steps, spacing_mm, strict=True)]
+    sigma = [SMOOTHING_MM / length for length in coarse_mm]
+    weight = ndimage.gaussian_filter(_means(organ, steps), sigma)
+    total = ndimage.gaussian_filter(_means(np.where(organ, values, 0), steps), sigma)
+    contrast = np.abs(total / np.maximum(weight, 1e-3) - level)
+    inside = _means(lesion, steps) >= 0.5
+    if not inside.any():
+        return np.zeros_like(lesion)
+    least = min(CONTRAST_HU, SHARE * float(np.percentile(contrast[inside], CLEAREST_QUARTER)))
+    far = ndimage.distance_transform_edt(~(inside & (contrast > least)), coarse_mm) > BORDER_MM
+    for axis, step in enumerate(steps):
+        far = np.repeat(far, step, axis)
+    fine: Mask = far[tuple(slice(n) for n in lesion.shape)]
+    return fine
+
+
+def _means(values: npt.NDArray[np.generic], steps: Sequence[int]) -> npt.NDArray[np.float32]:
+    """Return the means of blocks of `steps` voxels; at the end the last voxel goes on."""
+    padded = np.pad(values, [(0, -n % step) for n, step in zip(values.shape, steps, strict=True)], mode="edge")
+    z, y, x = (n // step for n, step in zip(padded.shape, steps, strict=True))
+    blocks = padded.reshape(z, steps[0], y, steps[1], x, steps[2])
+    means: npt.NDArray[np.float32] = blocks.mean(axis=(1, 3, 5), dtype=np.float32)
+    return means
