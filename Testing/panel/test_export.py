@@ -117,6 +117,8 @@ def test_what_writes_the_page_is_installed_when_it_is_asked_for(judged, slicer, 
     monkeypatch.setattr(dependencies, "_notInstalled", lambda names: [] if installed else list(names))
     monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", lambda text: asked.append(text) or len(asked) > 1)
     monkeypatch.setattr(slicer.util, "pip_install", installed.extend, raising=False)
+    if hasattr(slicer, "packaging"):  # on Slicer's own sources from 5.12 on
+        monkeypatch.setattr(slicer.packaging, "pip_ensure", lambda names, **_options: installed.extend(names))
     application.qt.QFileDialog.answer = str(tmp_path / "page.html")
     panel.ui.reportButton.click()
     assert "jinja2>=3.1" in asked[0]
