@@ -104,6 +104,13 @@ class LossConfig(Section):
     class_weights: list[float] | Literal["auto"] | None = Field(
         None, description="of cross entropy, background first; auto: from the class frequencies of the training cases"
     )
+    small_lesions: float = Field(
+        1.0,
+        ge=1,
+        le=20,
+        description="weight in cross entropy of the smallest pieces of every class after the first, falling with the "
+        "diameter to 1 at 16 voxels",
+    )
     tversky_alpha: float = Field(0.3, gt=0, lt=1, description="weight of false positives; misses have the rest")
     tversky_gamma: float = Field(
         0.75, gt=0, le=3, description="exponent of focal Tversky; below 1 stresses hard classes"

@@ -33,6 +33,10 @@ FAT_HU = (-150.0, -20.0)
 BULGE_VOXELS = 4
 MANY_SMALL, LARGEST_SMALL_MM = 0.2, 6.5
 """Part of the livers that receive many tumours up to this radius."""
+MANY_LARGE, LARGE_MM = 0.25, (7.0, 16.0)
+"""Part of the livers that receive many tumours, the first of such a radius: what lies between them is liver."""
+SEVERAL = (5, 14)
+"""So many are many: from the first to one below the second."""
 CALCIFIED, SMALLEST_CALCIFIED_MM = 0.08, 6.0
 """Part of the tumours from this radius on that hold calcium, as mucinous metastases and treated ones do."""
 CALCIUM_HU = (130.0, 500.0)
@@ -170,9 +174,12 @@ def add_tumors(
 
 
 def _patients_tumors(liver_hu: float, rng: np.random.Generator) -> Iterator[TumorAppearance]:
-    many = rng.random() < MANY_SMALL
-    count = int(rng.integers(5, 13) if many else rng.choice([1, 2, 3, 4, 6], p=[0.35, 0.25, 0.2, 0.1, 0.1]))
-    first = random_appearance(rng, liver_hu, largest_mm=LARGEST_SMALL_MM if many else 40.0)
+    kind = rng.random()
+    many = kind < MANY_SMALL + MANY_LARGE
+    count = int(rng.integers(*SEVERAL) if many else rng.choice([1, 2, 3, 4, 6], p=[0.35, 0.25, 0.2, 0.1, 0.1]))
+    first = random_appearance(rng, liver_hu, largest_mm=LARGEST_SMALL_MM if kind < MANY_SMALL else 40.0)
+    if many and kind >= MANY_SMALL:
+        first = replace(first, radius_mm=float(rng.uniform(*LARGE_MM)))
     yield first
     for _ in range(count - 1):
         # Lesions of one patient mostly resemble each other.

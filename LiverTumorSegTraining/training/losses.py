@@ -11,12 +11,17 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from LiverTumorSegLib.labels import IGNORE
+from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from LiverTumorSegTraining.data.preparation import ANY_FOREGROUND
 from LiverTumorSegTraining.recipe.config import LossConfig
 
+LARGE_LESION_VOXELS = 16.0
+"""From this diameter on a lesion's voxels weigh no more than those of its class."""
+SURROUNDINGS_VOXELS = 3
+"""So far around a lesion the tissue weighs as it does: otherwise small lesions would be drawn too large."""
 LIGHTEST, HEAVIEST = 0.1, 10.0
 """Bounds of automatic class weights: a class of a few voxels must not drown the others."""
 
@@ -90,18 +95,56 @@ class SegmentationLoss:
         partial = target == ANY_FOREGROUND
         certain = target.masked_fill(partial, IGNORE)
         weights = None if self.class_weights is None else self.class_weights.to(logits.device)
-        entropy = F.cross_entropy(logits, certain, weights, ignore_index=IGNORE, reduction="sum")
-        known = certain != IGNORE
-        if weights is None:
-            weight = known.sum().float()
-        else:
-            weight = (weights[certain.clamp(max=logits.shape[1] - 1)] * known).sum()
+        share = (certain != IGNORE).float()
+        if self.loss.small_lesions > 1:
+            share = share * lesion_weights(label, logits.shape[1], self.loss.small_lesions)
+        entropy = (F.cross_entropy(logits, certain, weights, ignore_index=IGNORE, reduction="none") * share).sum()
+        if weights is not None:
+            share = share * weights[certain.clamp(max=logits.shape[1] - 1)]
+        weight = share.sum()
         if partial.any():
             log_probability = logits.log_softmax(1)
             foreground = 1.0 if weights is None else float(weights[1:].mean())
             entropy = entropy - foreground * (log_probability[:, 1:].logsumexp(1) * partial).sum()
             weight = weight + foreground * partial.sum()
         return entropy, weight
+
+
+def lesion_weights(label: Tensor, classes: int, heaviest: float) -> Tensor:
+    """Return the weight of each voxel in the cross entropy, so that small lesions count as well as large ones do.
+
+    The weight of a connected piece of a class after the first (the organ), and of what surrounds it, falls with the
+    diameter of the ball of its volume, from `heaviest` to 1. Inverse to the whole volume, as in Shirokikh et al.
+    ("Universal loss reweighting to balance lesion size inequality in 3D medical image segmentation", MICCAI 2020), a
+    speck would count as a mass.
+
+    Parameters
+    ----------
+    label : Tensor
+        (N, ...) of class values.
+    classes : int
+        With background.
+    heaviest : float
+        Weight of the smallest, at least 1.
+
+    Returns
+    -------
+    Tensor
+        float32, the shape of `label`, on its device; 1 everywhere else.
+    """
+    values = label.cpu().numpy()
+    weights = np.ones(values.shape, np.float32)
+    for sample, places in zip(values, weights, strict=True):
+        for value in range(2, classes):
+            pieces, count = ndimage.label(sample == value, np.ones((3,) * sample.ndim))
+            if not count:
+                continue
+            diameters = np.cbrt(6 / np.pi * np.maximum(np.bincount(pieces.ravel()), 1))
+            factors = np.clip(LARGE_LESION_VOXELS / diameters, 1, heaviest)
+            factors[0] = 1
+            wide = ndimage.maximum_filter(factors[pieces].astype(np.float32), 2 * SURROUNDINGS_VOXELS + 1)
+            np.maximum(places, wide, out=places)
+    return torch.from_numpy(weights).to(label.device)
 
 
 def region_sums(logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor, Tensor]:

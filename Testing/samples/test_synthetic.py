@@ -58,6 +58,23 @@ def test_sizes_are_those_of_lits():
     assert radii.max() <= 40
 
 
+def test_some_livers_hold_many_tumors_small_or_large_with_liver_between_them():
+    z, y, x = np.meshgrid(*[np.linspace(-1, 1, 96)] * 3, indexing="ij")
+    label = (x**2 + y**2 + z**2 < 0.8).astype(np.uint8)
+    image = np.where(label, 110, -60).astype(np.float32)
+    counts, largest_mm = [], []
+    for seed in range(40):
+        _, new = add_tumors(image, label, SPACING, np.random.default_rng(seed))
+        pieces, count = ndimage.label(new == 2)
+        sizes = np.bincount(pieces.ravel())[1:] * SPACING.prod()
+        counts.append(count)
+        largest_mm.append(np.cbrt(6 / np.pi * sizes.max()) if count else 0)
+    many, largest_mm = np.array(counts) >= 5, np.array(largest_mm)
+    assert 0.25 < many.mean() < 0.65
+    assert (largest_mm[many] < 14).any()
+    assert (largest_mm[many] > 16).any()
+
+
 def test_contrast_follows_the_phase():
     def mean_contrast(liver_hu):
         return np.mean([random_appearance(np.random.default_rng(seed), liver_hu).contrast_hu for seed in range(500)])

@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional as F  # noqa: N812
 
 from LiverTumorSegTraining.recipe.config import LossConfig
-from LiverTumorSegTraining.training.losses import SegmentationLoss, automatic_class_weights
+from LiverTumorSegTraining.training.losses import SegmentationLoss, automatic_class_weights, lesion_weights
 
 NAMES = ["dice_ce", "cross_entropy", "focal_tversky"]
 
@@ -91,3 +91,44 @@ def test_automatic_weights():
     assert min(weights) >= 0.1
     assert max(weights) <= 10
     assert automatic_class_weights([np.full((2, 2, 2), 255, np.uint8)], 3) == [1.0, 1.0, 1.0]
+
+
+def two_lesions():
+    """Return a label (1, 40, 40, 40) of liver with tumours of 4 and 20 voxels across, and their masks."""
+    grid = np.indices((40, 40, 40))
+    small, large = (
+        sum((axis - centre) ** 2 for axis in grid) <= radius**2 for centre, radius in ((5, 2.0), (25, 10.0))
+    )
+    label = np.ones((1, 40, 40, 40), np.uint8)
+    label[0][small | large] = 2
+    return torch.from_numpy(label), torch.from_numpy(small)[None], torch.from_numpy(large)[None]
+
+
+def test_a_small_lesion_and_its_surroundings_weigh_more_the_others_as_before():
+    label, small, large = two_lesions()
+    label[0, :, :, -3:] = 255
+    weights = lesion_weights(label, 3, heaviest=3.0)
+    surroundings = F.max_pool3d(small[:, None].float(), 7, 1, 3)[:, 0] > 0
+    assert (weights[surroundings] == 3).all()
+    assert (weights[~surroundings] == 1).all()
+    assert not (large & surroundings).any()
+    assert weights.dtype == torch.float32
+    diameter = (6 / np.pi * int(small.sum())) ** (1 / 3)
+    assert torch.allclose(lesion_weights(label, 3, heaviest=20.0)[small], torch.tensor(16 / diameter).float())
+
+
+def test_pieces_of_the_first_class_are_the_organ_and_weigh_the_same():
+    label, _, _ = two_lesions()
+    assert (lesion_weights((label == 2).to(torch.uint8), 2, heaviest=3.0) == 1).all()
+
+
+def test_missing_a_small_lesion_costs_more_with_its_weight():
+    label, small, _ = two_lesions()
+    right = F.one_hot(label.long(), 3).movedim(-1, 1).float() * 10
+    missed = torch.where(small[:, None], torch.tensor([0.0, 10.0, 0.0]).view(1, 3, 1, 1, 1), right)
+    plain, weighted = (
+        SegmentationLoss(LossConfig(name="cross_entropy", small_lesions=weight))(missed, label) for weight in (1, 3)
+    )
+    assert 2.7 < weighted / plain < 3
+    same = SegmentationLoss(LossConfig(name="cross_entropy", small_lesions=3))(right, label)
+    assert torch.isclose(same, SegmentationLoss(LossConfig(name="cross_entropy"))(right, label), atol=1e-6)
