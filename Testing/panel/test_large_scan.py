@@ -58,7 +58,7 @@ def spent(function):
     return time.thread_time() - started
 
 
-def test_each_move_of_the_slider_shows_its_lesions_in_a_tenth_of_a_second(large):
+def test_each_move_of_the_slider_shows_its_lesions_for_a_fraction_of_what_letting_go_costs(large):
     panel, slider = large, large.ui.sensitivitySlider
     slider.sliderPressed.emit()
     seconds, shown = [], set()
@@ -70,10 +70,11 @@ def test_each_move_of_the_slider_shows_its_lesions_in_a_tenth_of_a_second(large)
     for position in np.linspace(slider.minimum, slider.maximum, 21).round().astype(int).tolist():
         seconds.append(spent(lambda to=position: move(to)))
         shown.add(panel.ui.sensitivityLabel.text)
-    slider.sliderReleased.emit()
-    print(f"first {1000 * seconds[0]:.0f} ms, then median {1000 * np.median(seconds[1:]):.0f} ms, {len(shown)} texts")
+    moved, released = float(np.median(seconds[1:])), spent(slider.sliderReleased.emit)
+    print(f"first {1000 * seconds[0]:.0f} ms, then median {1000 * moved:.0f} ms, at the end {1000 * released:.0f} ms")
     assert len(shown) > 10, "the figures follow"
-    assert np.median(seconds[1:]) < 0.1
+    # Milliseconds on a given processor are for scripts/benchmark.py --panel.
+    assert moved < released / 4
 
 
 def test_an_export_does_not_wait_for_the_disk(large, application, tmp_path):

@@ -196,9 +196,11 @@ class Sensitivity:
             return True
         shape = self._organ.shape
         wide = tuple(slice(max(s.start - 1, 0), min(s.stop + 1, n)) for s, n in zip(part, shape, strict=True))
+        organ = self._organ[wide]
+        if organ.all():
+            return True
         whole = np.zeros(tuple(s.stop - s.start for s in wide), bool)
         whole[shifted(part, tuple(s.start for s in wide))] = lesion
-        organ = self._organ[wide]
         if not (ndimage.binary_dilation(whole, _FULL_CONNECTIVITY) & organ).any():
             return False
         around = ndimage.binary_dilation(whole) & ~whole
