@@ -175,10 +175,12 @@ def add_tumors(
 
 def _patients_tumors(liver_hu: float, rng: np.random.Generator) -> Iterator[TumorAppearance]:
     kind = rng.random()
-    many = kind < MANY_SMALL + MANY_LARGE
-    count = int(rng.integers(*SEVERAL) if many else rng.choice([1, 2, 3, 4, 6], p=[0.35, 0.25, 0.2, 0.1, 0.1]))
-    first = random_appearance(rng, liver_hu, largest_mm=LARGEST_SMALL_MM if kind < MANY_SMALL else 40.0)
-    if many and kind >= MANY_SMALL:
+    small = kind < MANY_SMALL
+    large = not small and kind < MANY_SMALL + MANY_LARGE
+    several = small or large
+    count = int(rng.integers(*SEVERAL) if several else rng.choice([1, 2, 3, 4, 6], p=[0.35, 0.25, 0.2, 0.1, 0.1]))
+    first = random_appearance(rng, liver_hu, largest_mm=LARGEST_SMALL_MM if small else 40.0)
+    if large:
         first = replace(first, radius_mm=float(rng.uniform(*LARGE_MM)))
     yield first
     for _ in range(count - 1):

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from .postprocess import Mask, level_of
+from .postprocess import Mask, level_of, widened
 
 SMOOTHING_MM = 3.0
 CLEAREST_QUARTER = 75
@@ -58,7 +58,7 @@ def give_back(
     level, voxel_ml = float(np.median(parenchyma)), float(np.prod(spacing_mm)) / 1000
     margin = [int(np.ceil(3 * SMOOTHING_MM / length)) for length in spacing_mm]
     for number, place in enumerate(ndimage.find_objects(lesions), 1):
-        box = tuple(slice(max(side.start - m, 0), side.stop + m) for side, m in zip(place, margin, strict=True))
+        box = widened(place, margin)
         lesion = lesions[box] == number
         if np.count_nonzero(lesion) * voxel_ml < SMALLEST_LESION_ML:
             continue

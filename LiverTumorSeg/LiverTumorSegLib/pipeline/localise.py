@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from ..findings import Finding
 from ..grid import Grid
+from .postprocess import widened
 
 SMALLEST_LIVER_ML = 60.0
 SMALL_LIVER_ML = 500.0
@@ -153,7 +154,7 @@ def _within(mask: np.ndarray, grid: Grid, distance_mm: float) -> np.ndarray:
     """Return where the distance to the mask is at most `distance_mm`, uint8."""
     margin = [int(np.ceil(distance_mm / s)) + 1 for s in reversed(grid.spacing_mm)]
     places = ndimage.find_objects(mask.astype(np.uint8))[0]
-    box = tuple(slice(max(p.start - m, 0), p.stop + m) for p, m in zip(places, margin, strict=True))
+    box = widened(places, margin)
     reach = np.zeros(mask.shape, np.uint8)
     reach[box] = ndimage.distance_transform_edt(~mask[box], grid.spacing_mm[::-1]) <= distance_mm
     return reach

@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from .postprocess import Mask, bounding_box, fill_holes
+from .postprocess import Mask, bounding_box, fill_holes, widened
 
 Floats = npt.NDArray[np.float64]
 
@@ -65,7 +65,7 @@ class OrganSurface:
         tight = bounding_box(organ)
         if tight is None:
             return None
-        box = tuple(slice(max(0, s.start - 1), s.stop + 1) for s in tight)
+        box = widened(tight)
         outside = ~fill_holes(organ[box])
         shell = np.argwhere(outside & ndimage.binary_dilation(~outside))
         start = np.array([s.start for s in box]) + np.asarray(corner)

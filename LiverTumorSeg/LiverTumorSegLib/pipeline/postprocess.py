@@ -83,7 +83,7 @@ def liver_and_tumor(
     if found is None:
         return result
     # With a voxel around it: what a lesion at the organ's end borders on outside counts for its contact too.
-    box = tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in found)
+    box = widened(found)
     parenchyma = liver_probability[box] >= level_of(options.organ_threshold)
     organ = fill_holes(keep_pieces(organ[box], parenchyma, options.smallest_organ_share))
     tumor = open_and_close(tumor[box] & organ, spacing_mm, options.opening_mm, options.closing_mm) & organ
@@ -217,7 +217,7 @@ def lesions_beside(tumor: Mask, organ: Mask, smallest_contact: float, largest_vo
     beside = np.zeros(tumor.shape, dtype=bool)
     components, count = ndimage.label(tumor, structure=_FULL_CONNECTIVITY)
     for number, found in enumerate(ndimage.find_objects(components, count), 1):
-        box = tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in found)
+        box = widened(found)
         lesion = components[box] == number
         around = ndimage.binary_dilation(lesion) & ~lesion
         if lesion.sum() <= largest_voxels and around.any() and organ[box][around].mean() < smallest_contact:
@@ -234,6 +234,11 @@ def bounding_box(mask: Mask) -> Box | None:
             return None
         box.append(slice(int(hit[0]), int(hit[-1]) + 1))
     return tuple(box)
+
+
+def widened(box: Box, margin: Sequence[int] = (1, 1, 1)) -> Box:
+    """Return a box with so many voxels more to each side; not before the first one, and the array ends it behind."""
+    return tuple(slice(max(side.start - more, 0), side.stop + more) for side, more in zip(box, margin, strict=True))
 
 
 def level_of(probability: float) -> int:

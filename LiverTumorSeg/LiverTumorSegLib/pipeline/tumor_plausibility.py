@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from ..findings import Finding
 from ..labels import LIVER, TUMOR
-from .postprocess import bounding_box
+from .postprocess import bounding_box, widened
 
 LARGEST_TUMOR_SHARE = 0.5
 LARGE_LESION_ML = 20.0
@@ -53,14 +53,14 @@ def _large_beside(labels: np.ndarray, millilitre: float) -> list[float]:
     if found is None:
         return []
     # With a margin, for the neighbours.
-    labels = labels[tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in found)]
+    labels = labels[widened(found)]
     components, count = ndimage.label(labels == TUMOR.value, np.ones((3, 3, 3)))
     sizes = np.bincount(components.ravel(), minlength=count + 1) * millilitre
     volumes = []
     for number, place in enumerate(ndimage.find_objects(components), 1):
         if sizes[number] < LARGE_LESION_ML:
             continue
-        box = tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in place)
+        box = widened(place)
         lesion = components[box] == number
         around = ndimage.binary_dilation(lesion) & ~lesion
         if around.any() and (labels[box][around] > 0).mean() < SMALLEST_CONTACT:

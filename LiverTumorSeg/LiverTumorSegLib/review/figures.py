@@ -16,7 +16,7 @@ from ..labels import LIVER
 from ..pipeline.diameters import draw_diameters
 from ..pipeline.lesions import Lesion, LesionParts, measure_parts
 from ..pipeline.organ_surface import OrganSurface
-from ..pipeline.postprocess import Box, Mask
+from ..pipeline.postprocess import Box, Mask, widened
 from .place import LiverFrame, Place, liver_frame, place_of
 from .region import Labels, Region, common_box, filled_box
 from .verdicts import Judged, Verdict, Verdicts
@@ -205,7 +205,7 @@ class SessionFigures:
         if not wanted or self._organ is None or self._box is None or not (labels[self._box] == LIVER.value).any():
             return
         if not self._surface_is_known:
-            margin = tuple(slice(max(0, s.start - 1), s.stop + 1) for s in self._box)
+            margin = widened(self._box)
             corner = tuple(s.start for s in margin)
             self._surface = OrganSurface.of(labels[margin] > 0, self._grid.spacing_mm[::-1], corner)
             self._surface_is_known = True

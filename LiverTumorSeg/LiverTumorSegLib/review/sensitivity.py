@@ -25,6 +25,7 @@ from ..pipeline.postprocess import (
     level_of,
     liver_and_tumor,
     open_and_close,
+    widened,
 )
 from .region import Labels, shifted
 
@@ -194,12 +195,11 @@ class Sensitivity:
         """Whether a lesion touches the organ, and by enough of its surface unless it is too large for that rule."""
         if not may_hang_beside and self._organ[part][lesion].any():
             return True
-        shape = self._organ.shape
-        wide = tuple(slice(max(s.start - 1, 0), min(s.stop + 1, n)) for s, n in zip(part, shape, strict=True))
+        wide = widened(part)
         organ = self._organ[wide]
         if organ.all():
             return True
-        whole = np.zeros(tuple(s.stop - s.start for s in wide), bool)
+        whole = np.zeros(organ.shape, bool)
         whole[shifted(part, tuple(s.start for s in wide))] = lesion
         if not (ndimage.binary_dilation(whole, _FULL_CONNECTIVITY) & organ).any():
             return False
