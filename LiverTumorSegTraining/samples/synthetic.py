@@ -21,8 +21,8 @@ from LiverTumorSegTraining.samples.shapes import blend, box_around, signed_dista
 
 ENHANCED_LIVER_HU = 88.0
 """Parenchyma above this is in the portal or delayed phase; below it, arterial, without contrast, or fatty."""
-KINDS = {"dark": 0.52, "faint": 0.12, "bright": 0.08, "ring": 0.1, "capsule": 0.08, "target": 0.1}
-KINDS_WEAKLY_ENHANCED = {"dark": 0.36, "faint": 0.12, "bright": 0.34, "ring": 0.08, "capsule": 0.02, "target": 0.08}
+KINDS = {"dark": 0.46, "faint": 0.11, "bright": 0.15, "ring": 0.1, "capsule": 0.08, "target": 0.1}
+KINDS_WEAKLY_ENHANCED = {"dark": 0.31, "faint": 0.09, "bright": 0.42, "ring": 0.08, "capsule": 0.02, "target": 0.08}
 """Share of each kind of tumour: by its density against the liver, and what its rim and core do."""
 VESSEL_CONTRAST_HU = 28.0
 VESSEL_SPARING_RADIUS_MM = 8.0
@@ -103,7 +103,7 @@ def _contrast_of(kind: str, liver_hu: float, enhanced: bool, rng: np.random.Gene
         # Below about 8 HU there is nothing to see.
         contrast = -float(rng.uniform(10, 24) if enhanced else rng.uniform(8, 16))
     elif kind == "bright":
-        contrast = float(rng.uniform(12, 45) if enhanced else rng.uniform(15, 75))
+        contrast = float(rng.uniform(12, 60) if enhanced else rng.uniform(15, 75))
         if rng.random() < 0.3:
             rim = float(rng.uniform(8, 30))
     elif kind == "ring":

@@ -1,8 +1,11 @@
 """What the panel says of memory and time before a run; real MRML and Qt, the devices asked of the real child."""
 
+import json
 import re
+import shutil
 
 import pytest
+from LiverTumorSegLib.model.models import FINE, models_folder
 
 pytest.importorskip("slicer", reason="the slicer-core wheel is not installed")
 pytest.importorskip("PySide6", reason="PySide6-Essentials is not installed")
@@ -50,8 +53,8 @@ def test_one_line_before_the_run_and_a_warning_when_it_does_not_fit(panel, slice
     standard = ui.planLabel.text
     assert "Best" not in ui.inputFindingsLabel.text
     ui.qualityComboBox.setCurrentIndex(2)
-    assert ui.planLabel.text == standard
-    assert "This model gains nothing at Best" in ui.inputFindingsLabel.text
+    assert ui.planLabel.text != standard
+    assert "Best" not in ui.inputFindingsLabel.text
     ui.qualityComboBox.setCurrentIndex(0)
     assert ui.planLabel.text != standard
     assert "Best" not in ui.inputFindingsLabel.text
@@ -112,3 +115,22 @@ def test_a_run_teaches_how_fast_this_computer_is(phantomPanel, application, memo
     application.qt.QSettings.values["LiverTumorSeg/Pace"] = "not JSON"
     panel.widget.segmentSection.update()
     assert panel.ui.planLabel.text.startswith("Needs about")
+
+
+def test_a_model_that_is_never_mirrored_gains_nothing_at_best(panel, slicer, tmp_path):
+    """A copy of the shipped model that says so; nothing is run."""
+    ui, models = panel.ui, panel.widget.segmentSection.models
+    still = tmp_path / "still"
+    shutil.copytree(models_folder() / FINE, still)
+    description = json.loads((still / "model.json").read_text(encoding="utf-8")) | {"id": "still", "mirroring": []}
+    (still / "model.json").write_text(json.dumps(description), encoding="utf-8")
+    volume = addScan("CT", SHAPE, SPACING)
+    panel.open()
+    panel.wait(lambda: models.torch is not None)
+    models.addModelFolder(still)
+    assert models.model().id == "still"
+    ui.qualityComboBox.setCurrentIndex(2)
+    assert "This model gains nothing at Best" in ui.inputFindingsLabel.text
+    ui.qualityComboBox.setCurrentIndex(1)
+    assert "Best" not in ui.inputFindingsLabel.text
+    slicer.mrmlScene.RemoveNode(volume)

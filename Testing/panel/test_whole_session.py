@@ -96,7 +96,7 @@ def test_a_readers_whole_session(session, slicer, application, tmp_path, tempora
     slide(panel, first)
     rejected = reject(panel, slicer, number=3)
     acceptTheRest(panel, count)
-    erased = correct(panel, slicer, numbers=(8, 4))
+    erased = correct(panel, slicer, numbers=(8, 5))
     mergeOne(panel, slicer, erased[0])
     findAtAClick(panel, slicer, erased[1])
     ui.lesionTable.setFocus()

@@ -81,7 +81,7 @@ def test_contrast_follows_the_phase():
 
     assert mean_contrast(120) < mean_contrast(60) - 10
     bright = np.mean([random_appearance(np.random.default_rng(seed), 60.0).contrast_hu > 10 for seed in range(500)])
-    assert 0.25 < bright < 0.45, "hyperdense tumours of the arterial phase"
+    assert 0.35 < bright < 0.5, "hyperdense tumours of the arterial phase"
 
 
 def test_thick_slices_average_what_they_cut(liver):
@@ -152,6 +152,25 @@ def test_what_each_distractor_changes(liver, draw):
         elif draw is not gallbladder:
             assert not touched[label == 0].any()
     assert changed >= 3
+
+
+def pictures(presets, data, run, *options):
+    recipe = str(presets / "tiny" / "attention_unet_3d.yaml")
+    arguments = ["--config", recipe, "--data", str(data), "--output", str(run), "--synthetic-pictures", "4"]
+    return main([*arguments, *options])
+
+
+def test_pictures_honour_what_a_data_set_says_of_its_labels(make, presets, tmp_path):
+    """Here cancer is 1, liver 2, two organs follow, and 5 is to be ignored."""
+    data = make["organs"](tmp_path / "data", 2)
+    labels = ("--data.labels", "[liver, tumor, spleen, left kidney]", "--preparation.spacing_mm", "[3, 3, 3]")
+    assert pictures(presets, data, tmp_path / "run", *labels) == 0
+    assert (tmp_path / "run" / "synthetic_tumors.png").stat().st_size > 10000
+
+
+def test_pictures_of_livers_that_are_too_small_end_in_a_sentence(pairs, presets, tmp_path, capsys):
+    assert pictures(presets, pairs, tmp_path / "run", "--preparation.spacing_mm", "[20, 20, 20]") == 3
+    assert "enough healthy liver (label 1)" in capsys.readouterr().err
 
 
 def test_pictures_to_look_at(pairs, presets, tmp_path):
