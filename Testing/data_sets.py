@@ -91,6 +91,21 @@ def write_lits(folder: Path, count: int = 3) -> Path:
     return folder
 
 
+def write_brats_2023(folder: Path, count: int = 3) -> Path:
+    """Write cases as BraTS names and numbers them from 2023 on: enhancing tumour is 3."""
+    words = {"flair": "t2f", "t1": "t1n", "t1ce": "t1c"}
+    for number in range(count):
+        images, label = brain(number)
+        name = f"BraTS-GLI-{number:05d}-000"
+        (folder / name).mkdir(parents=True)
+        for channel, image in images.items():
+            sitk.WriteImage(image, str(folder / name / f"{name}-{words[channel]}.nii.gz"))
+        values = sitk.GetArrayFromImage(label)
+        values[values == 4] = 3
+        sitk.WriteImage(as_image(values, (4.0, 4.0, 4.0)), str(folder / name / f"{name}-seg.nii.gz"))
+    return folder
+
+
 def write_brats(folder: Path, count: int = 3, leave_out: str = "") -> Path:
     for number in range(count):
         images, label = brain(number)
@@ -147,6 +162,7 @@ WRITERS = {
     "msd": write_msd,
     "lits": write_lits,
     "brats": write_brats,
+    "brats_2023": write_brats_2023,
     "organs": write_organs,
     "nnunet": write_nnunet,
     "csv": write_csv,

@@ -5,9 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from LiverTumorSegLib.errors import InputError
 from LiverTumorSegLib.scan.channels import IMAGE_SUFFIXES
+from LiverTumorSegLib.scan.headers import read_header
+from LiverTumorSegLib.scan.niftifile import NiftiHeader
 
 LABEL_SUFFIXES = (".seg.nrrd", *IMAGE_SUFFIXES)
+HEADER_SUFFIXES = (".hdr", ".hdr.gz", ".nhdr", ".mhd")
+"""Headers whose voxels lie in another file."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +44,20 @@ class Case:
 
 
 def files_of(path: Path) -> list[Path]:
-    """Return the files that a path of a case stands for: itself, or for the folder of a study all files below."""
-    return sorted(below for below in path.rglob("*") if below.is_file()) if path.is_dir() else [path]
+    """Return the files that a path of a case stands for.
+
+    Of a study's folder all files below; of a header the file with its voxels too; else the file itself.
+    """
+    if path.is_dir():
+        return sorted(below for below in path.rglob("*") if below.is_file())
+    if not path.name.lower().endswith(HEADER_SUFFIXES):
+        return [path]
+    try:
+        header = read_header(path).own
+        voxels = header.voxel_file if isinstance(header, NiftiHeader) else header.data_file(path)
+    except (InputError, OSError):
+        return [path]
+    return [path] if voxels is None else [path, voxels]
 
 
 def without_suffix(path: Path) -> str:

@@ -62,7 +62,8 @@ def list_cases(root: Path, data: DataConfig) -> list[Case]:
 def find_cases(root: Path, data: DataConfig, tell: Callable[[str], None] | None = None) -> list[Case]:
     """Return the cases to use, in the order of the data set.
 
-    Cases of `data.exclude` are left out. Cases without annotation are treated as `data.missing_labels` says.
+    Cases and patients of `data.exclude` are left out; cases without annotation are treated as `data.missing_labels`
+    says.
 
     Parameters
     ----------
@@ -76,16 +77,23 @@ def find_cases(root: Path, data: DataConfig, tell: Callable[[str], None] | None 
     Raises
     ------
     InputError
-        If none is left, or one has no annotation and `data.missing_labels` is "refuse".
+        If none is left, one has no annotation and `data.missing_labels` is "refuse", or `data.incomplete` or
+        `data.exclude` names what the data set does not hold.
     """
     listed = list_cases(root, data)
     names = {case.name for case in listed}
     strangers = sorted(set(data.incomplete) - names)
     if strangers:
         raise InputError(f"data.incomplete names cases that the data set does not hold: {', '.join(strangers)}.")
+    excluded = set(data.exclude)
+    strangers = sorted(excluded - names - {case.patient for case in listed})
+    if strangers:
+        raise InputError(
+            f"data.exclude names cases or patients that the data set does not hold: {', '.join(strangers)}."
+        )
     cases, left_out = [], []
     for case in listed:
-        if case.name in data.exclude:
+        if excluded & {case.name, case.patient}:
             continue
         incomplete = case.liver_only or case.name in data.incomplete
         if case.label is None or (incomplete and data.missing_labels != "liver_only"):

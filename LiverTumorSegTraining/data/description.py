@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,15 @@ from LiverTumorSegLib.labels import IGNORE, TUMOR, value_of
 from LiverTumorSegLib.scan.channels import SEQUENCES
 
 from LiverTumorSegTraining.data.layouts import brats, lits, msd, pairs, studies
+from LiverTumorSegTraining.data.reading import label_values
 from LiverTumorSegTraining.data.studies.listing import labels_of_studies, refuse_unknown
+from LiverTumorSegTraining.data.workers import on_all_cores
 from LiverTumorSegTraining.recipe.config import Config, DataConfig
 
 BRATS_LABELS = {1: "necrotic core", 2: "edema", 3: "non-enhancing tumor", 4: "enhancing tumor"}
-"""The numbering of BraTS up to 2022; value 3 exists up to 2016 and was merged into 1 later. From 2023 on 3 is 4."""
+"""The numbering of BraTS up to 2022; value 3 exists up to 2016 and was merged into 1 later."""
+BRATS_LABELS_2023 = {1: BRATS_LABELS[1], 2: BRATS_LABELS[2], 3: BRATS_LABELS[4]}
+"""The numbering from 2023 on."""
 STUDIES = "the structures of the DICOM studies"
 BACKGROUND = "background"
 _MR_WORDS = frozenset({"mr", "mri", *(word for words in SEQUENCES.values() for word in words)})
@@ -99,8 +104,33 @@ def _of_dataset_json(content: dict[str, Any], path: Path) -> Description:
     return Description(str(path), names, ignore, regions, tuple(told))
 
 
+def brats_names(values: Collection[float]) -> dict[int, str]:
+    """Return the numbering of BraTS that all values of a set's label files are of: with a 4 that of up to 2022."""
+    return BRATS_LABELS if 4 in values else BRATS_LABELS_2023
+
+
+def in_brats_numbering(data: DataConfig, root: Path) -> DataConfig:
+    """Return the data section with enhancing tumour at the value where the label files of a BraTS folder have it.
+
+    A recipe whose enhancing tumour is value 4 was written for BraTS up to 2022. Where 4 is in no file and 3 in some,
+    the files are of 2023 or later, and 3 is trained as 4 would be.
+    """
+    enhancing = value_of(BRATS_LABELS[4], data.labels)
+    trained_as_3, trained_as_4 = (data.label_map.get(value, value) for value in (3, 4))
+    if enhancing is None or trained_as_4 != enhancing or trained_as_3 == enhancing:
+        return data
+    values: set[float] = set()
+    for seen in on_all_cores(label_values, [case for case in brats.find(root, []) if case.label is not None]):
+        values |= seen
+        if 4 in values:
+            break
+    if 3 in values and brats_names(values) is BRATS_LABELS_2023:
+        return data.model_copy(update={"label_map": {**data.label_map, 3: enhancing}})
+    return data
+
+
 def in_agreement(config: Config, root: Path) -> Config:
-    """Return the recipe with `data.label_map` completed by what a data set says of its labels.
+    """Return the recipe with `data.label_map` completed by what a data set says of its labels, or by their numbering.
 
     Parameters
     ----------
@@ -123,6 +153,8 @@ def in_agreement(config: Config, root: Path) -> Config:
         refuse_unknown(root, data.labels)
     if description.source.endswith("dataset.json"):
         data = agreed_labels(data, description, config.task == "localiser")
+    if description.names is BRATS_LABELS and data.layout in ("auto", "brats"):
+        data = in_brats_numbering(data, root)
     return config.model_copy(update={"data": data})
 
 

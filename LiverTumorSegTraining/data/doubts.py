@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from LiverTumorSegTraining.data.case import Case
+from LiverTumorSegTraining.data.reading import class_of
 from LiverTumorSegTraining.data.verify_case import CaseFacts
 from LiverTumorSegTraining.recipe.config import DataConfig
 
@@ -22,7 +23,7 @@ def doubts_of(cases: Sequence[Case], facts: Mapping[str, CaseFacts], data: DataC
         The recipe's section.
     """
     doubts = []
-    seen = {_class_of(value, data) for case in cases for value in facts[case.name].values}
+    seen = {class_of(value, data) for case in cases for value in facts[case.name].values}
     for value, name in enumerate(data.labels, 1):
         if value not in seen:
             doubts.append(
@@ -40,7 +41,3 @@ def doubts_of(cases: Sequence[Case], facts: Mapping[str, CaseFacts], data: DataC
             "No patient is held out, so nothing will tell how good the network is: set data.validation_fraction."
         )
     return doubts
-
-
-def _class_of(value: float, data: DataConfig) -> float:
-    return data.label_map.get(int(value), value) if value == int(value) else value

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 from LiverTumorSegLib.errors import InputError
-from LiverTumorSegLib.grid import Grid, grid_difference
+from LiverTumorSegLib.grid import Grid, grid_difference, superior_axis
 from LiverTumorSegLib.labels import IGNORE, LIVER, NO_LABEL, TUMOR
 from LiverTumorSegLib.model.normalisation import Intensity, normalise
 from LiverTumorSegLib.pipeline.preprocess import network_grid, resample
@@ -21,14 +21,13 @@ from LiverTumorSegTraining.data.case import Case
 from LiverTumorSegTraining.data.preparation_cache import Arrays, PreparationCache, content_hash
 from LiverTumorSegTraining.data.reading import as_classes, read_channels, read_label, strange_values
 from LiverTumorSegTraining.data.studies.structure_names import structure_map
-from LiverTumorSegTraining.data.studies.study import slice_distance_mm
 from LiverTumorSegTraining.recipe.config import Config
 
 CENTRES_PER_LESION = 200
 ORGAN_CENTRES = 20_000
 ANY_FOREGROUND = NO_LABEL
 """Label value for "some class of the foreground, unknown which"."""
-VERSION = 2
+VERSION = 3
 """Raised when this file prepares differently: older entries of the cache are then not used."""
 
 
@@ -178,20 +177,9 @@ def _prepared(case: Case, arrays: Arrays, files: tuple[str, ...]) -> PreparedCas
         tuple(ChannelStatistics(*(float(v) for v in row)) for row in arrays.small["statistics"]),
         tuple(lesions),
         arrays.small["organ_voxels"],
-        _slice_mm(case.images[0]),
+        float(arrays.small["slice_mm"]),
         files,
     )
-
-
-def _slice_mm(path: Path) -> float:
-    """Return the spacing of an image file or study along its axis nearest to the patient's z."""
-    if path.is_dir():
-        return slice_distance_mm(path)
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    reader.ReadImageInformation()
-    direction = np.reshape(reader.GetDirection(), (reader.GetDimension(),) * 2)[:3, :3]
-    return float(reader.GetSpacing()[int(np.argmax(np.abs(direction[2])))])
 
 
 def _arrays(case: Case, config: Config) -> Arrays:
@@ -222,6 +210,7 @@ def _arrays(case: Case, config: Config) -> Arrays:
         classes,
         {
             "spacing_mm": np.asarray(target.spacing_mm),
+            "slice_mm": np.asarray(channels[0].GetSpacing()[superior_axis(channels[0].GetDirection())]),
             "statistics": np.array(
                 [dataclasses.astuple(_statistics(array, one)) for array, one in zip(values, intensities, strict=True)]
             ),
@@ -235,18 +224,31 @@ def _arrays(case: Case, config: Config) -> Arrays:
 def _target_grid(image: sitk.Image, label: sitk.Image, config: Config) -> Grid:
     preparation, grid = config.preparation, Grid.of(image)
     if preparation.crop == "liver":
-        grid = grid.crop(*organ_box(label, preparation.crop_margin_mm))
+        grid = grid.crop(*organ_box(organ_mask(label, config), preparation.crop_margin_mm))
     return network_grid(grid, preparation.spacing_mm, preparation.resize)
 
 
-def organ_box(label: sitk.Image, margin_mm: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return start and stop (x, y, z) of the labelled part of a scan with a margin; of the whole grid without one."""
-    array = sitk.GetArrayViewFromImage(label)
-    size = np.asarray(label.GetSize())
-    boxes = ndimage.find_objects(((array > 0) & (array != IGNORE)).astype(np.uint8))
+def organ_classes(config: Config) -> list[int]:
+    """Return the classes that make up the organ: liver and tumour, or whatever a recipe of another task names."""
+    return [LIVER.value, TUMOR.value] if config.task != "other" else list(range(1, config.classes))
+
+
+def organ_mask(label: sitk.Image, config: Config) -> sitk.Image:
+    """Return 1 where a label image, values as in its file, holds the organ, else 0."""
+    classes = as_classes(sitk.GetArrayViewFromImage(label), config.data)
+    mask = sitk.GetImageFromArray(np.isin(classes, organ_classes(config)).astype(np.uint8))
+    mask.CopyInformation(label)
+    return mask
+
+
+def organ_box(mask: sitk.Image, margin_mm: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return start and stop (x, y, z) of a mask (`organ_mask`) with a margin; of the whole grid if it is empty."""
+    array = sitk.GetArrayViewFromImage(mask)
+    size = np.asarray(mask.GetSize())
+    boxes = ndimage.find_objects(array)
     if not boxes or boxes[0] is None:
         return np.zeros(3, int), size
-    margin = np.ceil(margin_mm / np.asarray(label.GetSpacing())).astype(int)
+    margin = np.ceil(margin_mm / np.asarray(mask.GetSpacing())).astype(int)
     start = np.maximum(np.array([part.start for part in reversed(boxes[0])]) - margin, 0)
     return start, np.minimum(np.array([part.stop for part in reversed(boxes[0])]) + margin, size)
 

@@ -9,10 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
 from LiverTumorSegTraining.data.case import files_of
+
+DAMAGED = (OSError, ValueError, KeyError, EOFError, BadZipFile)
+"""What numpy raises for files that are cut or missing."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class PreparationCache:
         entry = self.folder / key
         try:
             return self._read(entry)
-        except (OSError, ValueError, KeyError, EOFError):
+        except DAMAGED:
             self._write(entry, make())
             return self._read(entry)
 
@@ -77,7 +81,7 @@ class PreparationCache:
     def _is_whole(self, entry: Path) -> bool:
         try:
             self._read(entry)
-        except (OSError, ValueError, KeyError, EOFError):
+        except DAMAGED:
             return False
         return True
 

@@ -104,10 +104,26 @@ def _read_labelmap(path: Path, case_name: str) -> sitk.Image:
         raise InputError(f"Case {case_name}: {error}") from error
 
 
+def label_values(case: Case) -> frozenset[float]:
+    """Return the values that a labelmap file holds; none where it cannot be read, which verification tells."""
+    try:
+        if case.label is None:
+            return frozenset()
+        image = _read_labelmap(case.label, case.name)
+    except InputError:
+        return frozenset()
+    return frozenset(value.item() for value in np.unique(sitk.GetArrayViewFromImage(image)))
+
+
 def strange_values(array: np.ndarray, data: DataConfig) -> list[float]:
     """Return the label values that neither `data.labels` nor `data.label_map` knows, smallest first."""
     allowed = {*range(len(data.labels) + 1), *data.label_map, IGNORE}
     return [value.item() for value in np.unique(array) if value.item() not in allowed]
+
+
+def class_of(value: float, data: DataConfig) -> float:
+    """Return what a single value of a label file is trained as; one that the recipe does not name stays as it is."""
+    return data.label_map.get(int(value), value) if value == int(value) else value
 
 
 def as_classes(array: np.ndarray, data: DataConfig) -> np.ndarray:

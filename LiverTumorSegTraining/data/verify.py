@@ -17,10 +17,11 @@ from LiverTumorSegLib.command import exit_code, parse_options
 from LiverTumorSegLib.errors import InputError, UsageError
 from LiverTumorSegLib.jsonfile import write_json
 from LiverTumorSegLib.labels import IGNORE
+from pydantic import ValidationError
 
 from LiverTumorSegTraining.data.case import Case, files_of
 from LiverTumorSegTraining.data.dataset import list_cases
-from LiverTumorSegTraining.data.description import BRATS_LABELS, STUDIES, describe, in_agreement
+from LiverTumorSegTraining.data.description import BRATS_LABELS, STUDIES, describe, in_agreement, in_brats_numbering
 from LiverTumorSegTraining.data.doubts import doubts_of
 from LiverTumorSegTraining.data.fingerprint import fingerprint
 from LiverTumorSegTraining.data.fingerprint import table as figures_of
@@ -30,8 +31,12 @@ from LiverTumorSegTraining.data.studies.structure_names import structure_map
 from LiverTumorSegTraining.data.verify_case import CaseFacts, case_facts
 from LiverTumorSegTraining.data.workers import on_all_cores
 from LiverTumorSegTraining.recipe.config import DataConfig, load_config
+from LiverTumorSegTraining.recipe.config_errors import explain
 
-VERSION = 4
+VERSION = 5
+"""Raised when `verify_case` looks otherwise: what was remembered before is then not used."""
+DECIDING = {"channels", "labels", "label_map"}
+"""The keys of the recipe's data section by which `verify_case` judges."""
 MOST_IN_AIR = 0.2
 CODES = {
     "missing_image": "an image file does not exist",
@@ -139,14 +144,14 @@ def _value_problems(case: Case, seen: CaseFacts, data: DataConfig, any_tumor: bo
     if not strange:
         return []
     shown = ", ".join(f"{value:g}" for value in strange[:5]) + (", ..." if len(strange) > 5 else "")
-    return [
-        Problem(
-            case.name,
-            "label_values",
-            f"label values {shown}; allowed are {', '.join(map(str, sorted(allowed)))}: name them in data.labels, or "
-            f"say what they are trained as with data.label_map, such as --data.label_map '{{{strange[0]:g}: 0}}'",
-        )
-    ]
+    advice = (
+        "name them in data.labels, or say what they are trained as with data.label_map, such as "
+        f"--data.label_map '{{{strange[0]:g}: 0}}'"
+    )
+    if any(value != int(value) or not 0 <= value <= IGNORE for value in strange):
+        advice = f"correct the file, labels are whole numbers from 0 to {IGNORE}"
+    told = f"label values {shown}; allowed are {', '.join(map(str, sorted(allowed)))}: {advice}"
+    return [Problem(case.name, "label_values", told)]
 
 
 def _same_content(cases: Sequence[Case], facts: Mapping[str, CaseFacts]) -> list[Problem]:
@@ -179,8 +184,8 @@ def _remembered(case: Case, data: DataConfig, cache: Path | None) -> CaseFacts:
             stat = file.stat() if file.is_file() else None
             stamps.append([str(file), stat.st_size, stat.st_mtime_ns] if stat else [str(file)])
     structures = dict(structure_map(case.label).names) if case.label is not None and case.label.is_dir() else None
-    known = [VERSION, case.name, stamps, data.labels, structures]
-    key = hashlib.sha256(json.dumps(known).encode()).hexdigest()[:32]
+    known = [VERSION, case.name, stamps, data.model_dump(include=DECIDING), structures]
+    key = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:32]
     path = cache / "verified" / f"{key}.json"
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -251,8 +256,8 @@ def _report(options: argparse.Namespace) -> int:
     }
     try:
         data = DataConfig(**(data.model_dump() | given))
-    except ValueError as error:
-        raise UsageError(f"--channels and --labels must be lists, --label-map a mapping: {given}") from error
+    except ValidationError as error:
+        raise UsageError(" ".join(explain(error, DataConfig))) from error
     cases = list_cases(options.dataset, data)
     console = Console()
     with console.status("reading") as status:
@@ -294,7 +299,8 @@ def expected_data(root: Path) -> DataConfig:
         return DataConfig()
     if description.names is BRATS_LABELS:
         names = ["necrotic core", "oedema", "enhancing"]
-        return DataConfig(channels=["FLAIR", "T1", "T1CE"], labels=names, label_map={3: 1, 4: 3})
+        data = DataConfig(channels=["FLAIR", "T1", "T1CE"], labels=names, label_map={3: 1, 4: 3})
+        return in_brats_numbering(data, root)
     values = {*description.names, *(value for told in description.regions.values() for value in told)}
     names = [description.names.get(value, f"label {value}") for value in range(1, max(values, default=0) + 1)]
     ignored = {} if description.ignore is None else {description.ignore: IGNORE}

@@ -17,7 +17,7 @@ from LiverTumorSegLib.scan.hounsfield import ADVICE
 from LiverTumorSegLib.scan.volumefile import read_volume, read_volumes
 
 from LiverTumorSegTraining.data.case import Case
-from LiverTumorSegTraining.data.reading import read_label
+from LiverTumorSegTraining.data.reading import as_classes, class_of, read_label
 from LiverTumorSegTraining.data.studies.study import read_image
 from LiverTumorSegTraining.recipe.config import DataConfig
 
@@ -35,13 +35,13 @@ class CaseFacts:
     Attributes
     ----------
     problems : list of (code, message)
-        What is wrong whatever the recipe.
+        What is wrong with the files; channels, labels and label map of the recipe say what they should be.
     values : list of float
         Label values that occur, at most 50; fractions included.
     content : str
-        SHA-256 of the voxels of all channels.
+        SHA-256 of the voxels of all channels, whatever type of number a file keeps them in.
     in_air : float
-        Part of the labelled voxels that lie below -500 in the first channel.
+        Part of the voxels of a class that lie below -500 in the first channel.
     """
 
     problems: list[tuple[str, str]] = field(default_factory=list)
@@ -56,10 +56,7 @@ def case_facts(case: Case, data: DataConfig) -> CaseFacts:
     images = [image for path in case.images if (image := _image(path, case.name, problems)) is not None]
     for image, path, channel in zip(images, case.images, data.channels, strict=False):
         problems += _hounsfield_problems(image, path.name) if channel.strip().upper() == "CT" else []
-    digest = hashlib.sha256()
-    for image in images:
-        digest.update(np.ascontiguousarray(sitk.GetArrayViewFromImage(image)).tobytes())
-    content = digest.hexdigest() if images else ""
+    content = _content(images) if images else ""
     for image, path in zip(images[1:], case.images[1:], strict=False):
         problems += _grid_problems(image, images[0], path.name, "channel")
     label = _label(case, data, images[0] if images else None, problems)
@@ -67,16 +64,26 @@ def case_facts(case: Case, data: DataConfig) -> CaseFacts:
         return CaseFacts(problems, [], content)
     values = sitk.GetArrayViewFromImage(label)
     found = _values(values)
-    if not any(value not in (0, IGNORE) for value in found):
+    if not any(value != 0 and class_of(value, data) != IGNORE for value in found):
         problems.append(("no_annotation", f"{_name(case.label)} holds no labelled voxel"))
     in_air = 0.0
     if images and label.GetDimension() == 3:
         grid_problems = _grid_problems(label, images[0], _name(case.label), "label")
         problems += grid_problems
         if not grid_problems:
-            inside = sitk.GetArrayViewFromImage(images[0])[(values > 0) & (values != IGNORE)]
+            classes = as_classes(values, data)
+            inside = sitk.GetArrayViewFromImage(images[0])[(classes > 0) & (classes != IGNORE)]
             in_air = float((inside < AIR_HU).mean()) if inside.size else 0.0
     return CaseFacts(problems, found, content, in_air)
+
+
+def _content(images: list[sitk.Image]) -> str:
+    digest = hashlib.sha256()
+    for image in images:
+        # A copy in another type of number is the same scan; one slice at a time, for the memory.
+        for plane in sitk.GetArrayViewFromImage(image):
+            digest.update(np.ascontiguousarray(plane, "<f4").tobytes())
+    return digest.hexdigest()
 
 
 def _image(path: Path, name: str, problems: list[tuple[str, str]]) -> sitk.Image | None:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from .boxes import bounding_box, grow
 from .distances import SurfaceScores, surface_scores
 from .lesion_matching import Match, find_components, match_lesions, uncancelled_volume_error
+from .metrics import METRICS
 from .optional_metrics import boundary_iou, centreline_dice
 from .overlap import Counts, joint_histogram, overlap_scores, region_counts
 from .regions import Region, Scheme
@@ -60,6 +61,9 @@ class RegionScores:
         Of both sides; empty for a region whose components are not lesions.
     panoptic_iou_sum : float
         IoU added over the pairs above one half.
+    judged : bool
+        False where the reference does not tell the region (only the liver was annotated): no figure exists, and the
+        case is in no mean of the region.
     """
 
     counts: Counts
@@ -67,6 +71,7 @@ class RegionScores:
     penalised: bool
     lesions: tuple[LesionRecord, ...] = ()
     panoptic_iou_sum: float = 0.0
+    judged: bool = True
 
 
 @dataclass(frozen=True)
@@ -107,6 +112,7 @@ def score_case(
     files: dict[str, str] | None = None,
     notes: tuple[str, ...] = (),
     also: Collection[str] = (),
+    liver_only: bool = False,
 ) -> CaseScores:
     """Score one case.
 
@@ -128,6 +134,8 @@ def score_case(
         Kept with the result.
     also : collection of str
         Keys of `metrics.OPTIONAL_METRICS` to compute too.
+    liver_only : bool
+        The reference holds no tumours although the patient may: regions that need them are not judged.
     """
     status: Literal["scored", "missing prediction"] = "missing prediction" if prediction is None else "scored"
     if prediction is None:
@@ -162,9 +170,16 @@ def score_case(
             offset,
             also,
         )
+        if not (liver_only and scheme.needs_tumors(region))
+        else _not_judged(also)
         for region in scheme.regions
     }
     return CaseScores(name, status, regions, spacing_mm, voxel_ml, files or {}, notes)
+
+
+def _not_judged(also: Collection[str]) -> RegionScores:
+    keys = [*(metric.key for metric in METRICS), *also]
+    return RegionScores(Counts(0, 0, 0, 0), dict.fromkeys(keys), False, judged=False)
 
 
 def _score_region(

@@ -60,7 +60,7 @@ def score_bars(evaluation: Evaluation, write: Writer = svg_uri) -> str:
 def case_bars(evaluation: Evaluation, region: str, key: str = "dice", write: Writer = svg_uri) -> str:
     """Return one bar for each case, worst first."""
     rows = sorted(
-        ((case.regions[region].values[key], case.name) for case in evaluation.cases),
+        ((case.regions[region].values[key], case.name) for case in evaluation.cases if case.regions[region].judged),
         key=lambda row: (row[0] is not None, row[0] or 0.0),
     )[:_MOST_NAMED_CASES]
     with chart(10.6, max(1.3, 0.24 * len(rows) + 0.9)) as (figure, axes):
@@ -74,7 +74,8 @@ def case_bars(evaluation: Evaluation, region: str, key: str = "dice", write: Wri
                 (value or 0.0) + 0.01, place, "none" if value is None else f"{value:.3f}", va="center", fontsize=8
             )
         axes.set_xlabel(f"{BY_KEY[key].label}, {region}")
-        axes.set_title(_count(len(rows), len(evaluation.cases), "cases, worst first"))
+        judged = sum(case.regions[region].judged for case in evaluation.cases)
+        axes.set_title(_count(len(rows), judged, "cases, worst first"))
         axes.grid(axis="x")
         return write(figure)
 
@@ -113,7 +114,7 @@ def score_boxes(
 def bland_altman(evaluation: Evaluation, region: str, write: Writer = svg_uri) -> str:
     """Return the Bland-Altman plot of a region's volumes."""
     agreement = evaluation.summary.regions[region].agreement
-    values = [case.regions[region].values for case in evaluation.cases]
+    values = [case.regions[region].values for case in evaluation.cases if case.regions[region].judged]
     mean = np.array([(v["reference_ml"] + v["prediction_ml"]) / 2.0 for v in values])  # type: ignore[operator]
     difference = np.array([v["volume_difference_ml"] for v in values], dtype=float)
     with chart(5.1, 3.4) as (figure, axes):

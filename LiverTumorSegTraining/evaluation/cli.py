@@ -18,7 +18,7 @@ from .outputs import write_lesions_csv, write_metrics_csv, write_metrics_json
 from .paired import PairedDifference, compare_models
 from .pairing import pair_cases
 from .references import references_in, wanted_cases
-from .regions import PRESETS, Scheme, parse_regions, with_lesions
+from .regions import PRESETS, Scheme, judged_scheme, parse_regions, with_lesions
 from .report import write_estimate, write_report
 from .tables import write_case_list, write_tables
 
@@ -127,7 +127,7 @@ def _evaluate(options: argparse.Namespace, predictions: Path, given: Scheme | No
         wanted_cases(options.cases),
     )
     cases = named_cases(cases, description)
-    scheme = with_lesions(given or scheme_of(cases, description), options.lesion_regions)
+    scheme = judged_scheme(with_lesions(given or scheme_of(cases, description), options.lesion_regions), cases)
 
     def progress(number: int, name: str) -> None:
         sys.stderr.write(f"{model}: case {number} of {len(cases)}, {name}\n")
@@ -154,6 +154,9 @@ def _tell(evaluation: Evaluation, output: Path) -> None:
             f"tumor: average precision {write_estimate(detection.average_precision)}, AUROC of {detection.patients} "
             f"patients {write_estimate(detection.patient_auroc)}"
         )
+    incomplete = [case.name for case in evaluation.paths if case.liver_only]
+    if incomplete:
+        lines.append(f"only the liver annotated, not in the figures of tumours: {', '.join(incomplete)}")
     lines.extend(f"missing prediction: {name}" for name in summary.missing)
     lines.extend(f"no reference for: {path.name}" for path in evaluation.unused)
     lines.append(f"report: {output / 'report.html'}")

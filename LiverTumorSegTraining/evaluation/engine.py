@@ -104,12 +104,17 @@ def evaluate(
     detections: list[CaseDetections] = []
     reliabilities: list[CaseReliability] = []
     without_map = 0
-    with_region = any(region.name == PROBABILITY_REGION and region.lesions for region in scheme.regions)
+    tumors = next((one for one in scheme.regions if one.name == PROBABILITY_REGION and one.lesions), None)
+    with_region = tumors is not None
+    has_map = False
     for number, case in enumerate(paths, start=1):
         if progress is not None:
             progress(number, case.name)
         loaded = load_case(case, scheme)
         cases.append(_score(case, loaded, scheme, tolerance_mm, also))
+        if tumors is not None and case.liver_only and scheme.needs_tumors(tumors):
+            continue
+        has_map = has_map or case.probability is not None
         if with_region and (case.probability is not None or case.prediction is None):
             froc, found, reliability = _of_probabilities(case, loaded, scheme)
             curves.append(froc)
@@ -118,7 +123,6 @@ def evaluate(
                 reliabilities.append(reliability)
         else:
             without_map += 1
-    has_map = any(case.probability is not None for case in paths)
     return Evaluation(
         model,
         scheme,
@@ -148,13 +152,17 @@ def _score(
         tolerance_mm,
         loaded.axial_axis,
         files,
-        _notes(loaded, scheme),
+        _notes(loaded, scheme, case.liver_only),
         also,
+        case.liver_only,
     )
 
 
-def _notes(loaded: LoadedCase, scheme: Scheme) -> tuple[str, ...]:
+def _notes(loaded: LoadedCase, scheme: Scheme, liver_only: bool) -> tuple[str, ...]:
     notes = []
+    unjudged = [region.name for region in scheme.regions if liver_only and scheme.needs_tumors(region)]
+    if unjudged:
+        notes.append(f"only the liver was annotated: not in the figures of {', '.join(unjudged)}")
     if loaded.prediction is None:
         notes.append("no prediction: counted as a total miss")
     elif not loaded.prediction.any():

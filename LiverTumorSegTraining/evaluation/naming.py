@@ -14,7 +14,7 @@ from LiverTumorSegLib.labels import LIVER, TUMOR
 from LiverTumorSegLib.output.labelvalues import IGNORED_NAME
 from LiverTumorSegLib.output.segfile import read_segmentation
 
-from LiverTumorSegTraining.data.description import BRATS_LABELS, Description, describe
+from LiverTumorSegTraining.data.description import BRATS_LABELS, Description, brats_names, describe
 
 from .pairing import SUFFIXES, CasePaths
 from .regions import BRATS, LIVER_TUMOR, Region, Scheme
@@ -130,5 +130,4 @@ def _brats_numbering(paths: Iterable[Path]) -> dict[str, int]:
         values |= {int(v) for v in np.unique(sitk.GetArrayFromImage(read_segmentation(path)[0]))}
     if not values:
         return {}
-    names = {name: value for value, name in BRATS_LABELS.items()}
-    return names if 4 in values else {BRATS_LABELS[1]: 1, BRATS_LABELS[2]: 2, BRATS_LABELS[4]: 3}
+    return {name: value for value, name in brats_names(values).items()}

@@ -35,6 +35,8 @@ class CasePaths:
     probability : Path or None
     patient : str
         Whose scan it is.
+    liver_only : bool
+        Tumours were not annotated: what the reference calls liver may be liver or tumour.
     reference_names, prediction_names : mapping of str to int
         Name -> value, for files that carry no names themselves.
     """
@@ -45,19 +47,21 @@ class CasePaths:
     image: Path | None = None
     probability: Path | None = None
     patient: str = ""
+    liver_only: bool = False
     reference_names: Mapping[str, int] = field(default_factory=dict)
     prediction_names: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class KnownReference:
-    """A reference whose case is known from its data set: name, label, first image, other names, patient."""
+    """A reference whose case its data set tells: name, label, first image, other names, patient, tumours left out."""
 
     name: str
     label: Path
     image: Path
     aliases: frozenset[str]
     patient: str = ""
+    liver_only: bool = False
 
 
 def case_name(path: Path) -> str:
@@ -132,8 +136,11 @@ def pair_cases(
         name = _strip_role(_stem(path).removesuffix(PROBABILITY))
         maps[alias.get(name, name)] = path
     patients = dict(zip(truth, patients_of(list(truth)), strict=True)) | {one.name: one.patient for one in known}
+    incomplete = {one.name for one in known if one.liver_only}
     cases = [
-        CasePaths(name, truth[name], found.get(name), scans.get(name), maps.get(name), patients[name])
+        CasePaths(
+            name, truth[name], found.get(name), scans.get(name), maps.get(name), patients[name], name in incomplete
+        )
         for name in sorted(truth)
     ]
     return cases, [found[name] for name in sorted(set(found) - set(truth))]

@@ -36,7 +36,7 @@ def references_in(root: Path, description: Description | None) -> list[KnownRefe
     layout, channels = found
     cases = list_cases(root, DataConfig(layout=layout, channels=channels))
     return [
-        KnownReference(case.name, case.label, case.images[0], _aliases(case, channels), case.patient)
+        KnownReference(case.name, case.label, case.images[0], _aliases(case, channels), case.patient, case.liver_only)
         for case in cases
         if case.label is not None and case.label.exists()
     ]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from LiverTumorSegLib.errors import UsageError
+from LiverTumorSegLib.errors import InputError, UsageError
 from LiverTumorSegLib.labelnames import canonical_name
-from LiverTumorSegLib.labels import IGNORE
+from LiverTumorSegLib.labels import IGNORE, LIVER, TUMOR
 from LiverTumorSegLib.output.labelvalues import meant_values
+
+from .pairing import CasePaths
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,11 @@ class Scheme:
     def region(self, name: str) -> Region:
         """Return a region by name."""
         return next(region for region in self.regions if region.name == name)
+
+    def needs_tumors(self, region: Region) -> bool:
+        """Tell whether a region cannot be judged where only the liver was annotated: it parts liver from tumour."""
+        organ = {self.names.get(label.name, label.value) for label in (LIVER, TUMOR)}
+        return bool(organ & set(region.values)) and not organ <= set(region.values)
 
 
 LIVER_TUMOR = Scheme(
@@ -123,6 +131,26 @@ def with_lesions(scheme: Scheme, lesion_regions: list[str] | None) -> Scheme:
         raise UsageError(f"--lesion-regions names {', '.join(unknown)}, which --regions does not define.")
     chosen = tuple(Region(r.name, r.values, lesions=r.name in lesion_regions) for r in scheme.regions)
     return Scheme(chosen, scheme.names, scheme.ignore)
+
+
+def judged_scheme(scheme: Scheme, cases: Sequence[CasePaths]) -> Scheme:
+    """Return the scheme without the regions that no case can be judged by: tumours, if only livers were annotated.
+
+    Raises
+    ------
+    InputError
+        If no region is left.
+    """
+    if not cases or not all(case.liver_only for case in cases):
+        return scheme
+    regions = tuple(region for region in scheme.regions if not scheme.needs_tumors(region))
+    if not regions:
+        raise InputError(
+            "Only the liver was annotated in every reference (column liver_only), so there is nothing to score "
+            f"{', '.join(region.name for region in scheme.regions)} against: give references with tumours, or score "
+            "the organ with --regions liver=1,2."
+        )
+    return Scheme(regions, scheme.names, scheme.ignore)
 
 
 def _parse_region(word: str) -> Region:

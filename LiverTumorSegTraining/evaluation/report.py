@@ -128,9 +128,10 @@ def headline_region(evaluation: Evaluation) -> str:
 
 
 def worst_first(evaluation: Evaluation) -> list[CaseScores]:
-    """Return the cases, lowest Dice of the headline region first."""
+    """Return the cases in which the headline region is judged, lowest Dice first."""
     name = headline_region(evaluation)
-    return sorted(evaluation.cases, key=lambda case: (case.regions[name].values["dice"] or 0.0, case.name))
+    judged = [case for case in evaluation.cases if case.regions[name].judged]
+    return sorted(judged, key=lambda case: (case.regions[name].values["dice"] or 0.0, case.name))
 
 
 def _pictures(

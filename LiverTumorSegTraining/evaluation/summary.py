@@ -113,9 +113,11 @@ def summarise(cases: list[CaseScores], scheme: Scheme) -> Summary:
 
 
 def tumor_burden(cases: list[CaseScores]) -> Burden:
-    """Return the tumour burden over the cases in which both organs exist."""
+    """Return the tumour burden over the cases in which both organs exist and tumours were annotated."""
     rows, without = [], []
     for case in cases:
+        if not case.regions["tumor"].judged:
+            continue
         liver, tumor = case.regions["liver"].counts, case.regions["tumor"].counts
         if liver.reference and liver.prediction:
             rows.append((100.0 * tumor.reference / liver.reference, 100.0 * tumor.prediction / liver.prediction))
@@ -136,6 +138,7 @@ def tumor_burden(cases: list[CaseScores]) -> Burden:
 
 
 def _summarise_region(cases: list[CaseScores], name: str, lesions: bool) -> RegionSummary:
+    cases = [case for case in cases if case.regions[name].judged]
     scores = [case.regions[name] for case in cases]
     columns = {metric.key: [score.values[metric.key] for score in scores] for metric in METRICS}
     chosen = [metric.key for metric in OPTIONAL_METRICS if all(metric.key in score.values for score in scores)]

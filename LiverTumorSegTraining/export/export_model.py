@@ -115,6 +115,8 @@ def export_model(
 def _provenance(
     config: Config, state: dict[str, Any], metrics: list[dict[str, Any]], started_from: dict[str, Any]
 ) -> dict[str, Any]:
+    # What the run did after this checkpoint is not told of it.
+    metrics = [entry for entry in metrics if entry.get("step", 0) <= state["step"]]
     losses = [entry["loss"] for entry in metrics if entry.get("loss") is not None]
     validations = [entry for entry in metrics if "validation" in entry]
     provenance: dict[str, Any] = {
@@ -127,6 +129,7 @@ def _provenance(
     if losses:
         provenance["loss_first"], provenance["loss_last"] = losses[0], losses[-1]
     if validations:
+        provenance["validation_step"] = validations[-1]["step"]
         # JSON knows no NaN: a figure that is not defined (Dice of nothing) becomes null.
         provenance["validation"] = {
             case: {

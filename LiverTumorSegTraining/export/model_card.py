@@ -14,7 +14,8 @@ from LiverTumorSegTraining.training.run_files import LOSS_CURVE
 
 CARD = "MODEL_CARD.md"
 _TOLD_ELSEWHERE = {
-    *("steps", "hours", "batch_size", "held_out_patients", "loss_first", "loss_last", "validation"),
+    *("steps", "hours", "batch_size", "held_out_patients", "loss_first", "loss_last"),
+    *("validation", "validation_step"),
     *("data", "licence", "attribution", "limits", "intended_use"),
     *("split", "cases", "field_of_view", "parent_model", "packages", "data_set", "class_weights"),
 }
@@ -158,10 +159,17 @@ def _intensity(bundle: Bundle) -> str:
 def _validation(training: dict[str, Any]) -> list[str]:
     figures = training.get("validation")
     if not figures:
+        if training.get("held_out_patients"):
+            return ["The run had not validated yet when these weights were saved: no figures are known."]
         return ["No figures are known."] if "checkpoint_sha256" in training else ["No case was held out."]
     names = sorted({name for case in figures.values() for name in case})
     heads = " | ".join(name.replace("_", " ") for name in names)
-    lines = [f"| case | {heads} |", "|---" * (len(names) + 1) + "|"]
+    lines = []
+    if "validation_step" in training:
+        step, steps = training["validation_step"], training["steps"]
+        told = "" if step == steps else f"; the weights of this model are those after step {steps}"
+        lines += [f"Held-out cases as the network segments them after step {step}{told}.", ""]
+    lines += [f"| case | {heads} |", "|---" * (len(names) + 1) + "|"]
     for case, values in figures.items():
         lines.append(f"| {case} | " + " | ".join(_number(values.get(name)) for name in names) + " |")
     means = [_mean([case.get(name) for case in figures.values()]) for name in names]

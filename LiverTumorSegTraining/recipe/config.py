@@ -8,7 +8,7 @@ from typing import Any, Literal
 import yaml
 from LiverTumorSegLib.errors import UsageError
 from LiverTumorSegLib.labelnames import canonical_name
-from LiverTumorSegLib.labels import LIVER, TUMOR
+from LiverTumorSegLib.labels import IGNORE, LIVER, TUMOR
 from pydantic import Field, ValidationError, model_validator
 
 from LiverTumorSegTraining.recipe.config_errors import explain
@@ -36,7 +36,7 @@ class DataConfig(Section):
     validation_fraction: float = Field(0.0, ge=0, lt=1, description="part of the patients held out when none is named")
     folds: int = Field(1, ge=1, description="number of cross-validation folds; 1 is no cross-validation")
     fold: int = Field(0, ge=0, description="fold that is held out when folds is above 1")
-    exclude: list[str] = Field([], description="cases left out entirely")
+    exclude: list[str] = Field([], description="cases or patients left out entirely")
     exclude_bad: bool = Field(
         False, description="leave out cases that verify_dataset finds wrong, instead of refusing"
     )
@@ -47,6 +47,22 @@ class DataConfig(Section):
     case_weights: dict[str, float] = Field({}, description="relative sampling weight of a patient; 1 when absent")
     mix: Path | None = Field(None, description="second data set mixed in (old data while fine-tuning)")
     mix_fraction: float = Field(0.5, ge=0, lt=1, description="part of the samples drawn from data.mix")
+
+    @model_validator(mode="after")
+    def _values_exist(self) -> DataConfig:
+        for value, trained_as in self.label_map.items():
+            if not 0 <= value <= IGNORE:
+                raise ValueError(
+                    f"label_map names the value {value}, but a label file holds whole numbers from 0 to {IGNORE}: "
+                    "renumber the files"
+                )
+            if not 0 <= trained_as <= len(self.labels) and trained_as != IGNORE:
+                raise ValueError(
+                    f"label_map trains the value {value} as {trained_as}, but data.labels "
+                    f"[{', '.join(self.labels)}] are the values 1 to {len(self.labels)}: map it to one of these, to 0 "
+                    f"(background) or to {IGNORE} (unknown)"
+                )
+        return self
 
 
 class SamplingConfig(Section):

@@ -16,7 +16,12 @@ from LiverTumorSegTraining.recipe.config import AugmentationConfig
 AXES = {"z": 0, "y": 1, "x": 2}
 
 
-def random_affine(rng: np.random.Generator, augmentation: AugmentationConfig, in_plane: bool = False) -> np.ndarray:
+def random_affine(
+    rng: np.random.Generator,
+    augmentation: AugmentationConfig,
+    in_plane: bool = False,
+    spacing_mm: Sequence[float] = (1.0, 1.0, 1.0),
+) -> np.ndarray:
     """Return a 3x3 matrix from output offsets to input offsets (voxels; z, y, x): scale, rotation, flips.
 
     Parameters
@@ -27,6 +32,8 @@ def random_affine(rng: np.random.Generator, augmentation: AugmentationConfig, in
         The recipe's section.
     in_plane : bool
         For axial slices: z is neither scaled nor tilted.
+    spacing_mm : sequence of float
+        Of the voxels, z, y, x: what is turned is the patient, so that angles are those of space.
     """
     low, high = augmentation.scale
     scale = math.exp(rng.uniform(math.log(low), math.log(high)))
@@ -46,7 +53,9 @@ def random_affine(rng: np.random.Generator, augmentation: AugmentationConfig, in
     for name in augmentation.flip_axes:
         if rng.random() < 0.5 and not (in_plane and name == "z"):
             matrix[AXES[name]] *= -1
-    return matrix
+    spacing = np.asarray(spacing_mm, float)
+    # From offsets in voxels to millimetres, through the map, and back.
+    return matrix * (spacing / spacing[:, None])
 
 
 def sample_patch(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
-from LiverTumorSegLib.labels import LIVER
+from LiverTumorSegLib.labelnames import canonical_name, plain_name
+from LiverTumorSegLib.labels import LIVER, TUMOR
 
 from LiverTumorSegTraining.samples.shapes import blend, distance_to_curve_mm, fill_ball
 from LiverTumorSegTraining.samples.surroundings import (
@@ -23,9 +24,13 @@ Draw = Callable[[np.ndarray, np.ndarray, np.ndarray, np.random.Generator], None]
 
 
 def add_distractors(
-    image: np.ndarray, label: np.ndarray, spacing_mm: np.ndarray, rng: np.random.Generator
+    image: np.ndarray,
+    label: np.ndarray,
+    spacing_mm: np.ndarray,
+    rng: np.random.Generator,
+    classes: Sequence[str] = (LIVER.name, TUMOR.name),
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return copies of image and label with one to three distractors.
+    """Return copies of image and label with one to three distractors; fewer where `classes` forbid some.
 
     In the liver, and labelled as it: simple cysts, calcifications, veins before the contrast reaches them, uneven
     perfusion. Labelled background: masses, stomach, kidney and fluid outside, gallbladders that take their place from
@@ -36,17 +41,32 @@ def add_distractors(
     image : ndarray
         float32, HU, [z, y, x].
     label : ndarray
-        uint8, 1 liver, 2 tumour; tumour and unknown voxels stay as they are.
+        uint8, 1 liver, 2 tumour; the voxels of all other classes and unknown ones stay as they are.
     spacing_mm : ndarray
         z, y, x.
     rng : Generator
         Source of randomness.
+    classes : sequence of str
+        Names of the values 1, 2, ... What looks like one of them is not drawn, as its label would be wrong.
     """
     image, label = image.copy(), label.copy()
-    draws = list(SHARES)
+    draws, contrary = list(SHARES), contradicting(classes)
+    # What is left out is not made up for: the others stay as rare as they are.
     for index in rng.choice(len(draws), int(rng.integers(1, 4)), p=list(SHARES.values())):
-        draws[index](image, label, spacing_mm, rng)
+        if draws[index] not in contrary:
+            draws[index](image, label, spacing_mm, rng)
     return image, label
+
+
+def contradicting(classes: Sequence[str]) -> set[Draw]:
+    """Return the distractors that look like one of the classes, by any word for it, and are labelled otherwise."""
+    named = {word for name in classes for word in _words(name)}
+    return {draw for draw, looks in LOOKS_LIKE.items() if named & {word for name in looks for word in _words(name)}}
+
+
+def _words(name: str) -> set[str]:
+    """Return the words of a class's name, each in the singular: "Veins of the left kidney" holds vein and kidney."""
+    return {canonical_name(word) for word in plain_name(name).split()}
 
 
 def _cyst(image: np.ndarray, label: np.ndarray, spacing_mm: np.ndarray, rng: np.random.Generator) -> None:
@@ -102,3 +122,18 @@ SHARES: dict[Draw, float] = {
     _perfusion: 0.06,
 }
 """What is drawn, and how often."""
+LOOKS_LIKE: dict[Draw, tuple[str, ...]] = {
+    mass: ("mass", "node", "metastasis", "metastases"),
+    mass_beside: ("mass", "cyst", "pseudocyst", "abscess", "fluid"),
+    gallbladder: ("gallbladder", "gall"),
+    stomach: ("stomach", "duodenum", "bowel", "intestine", "colon"),
+    kidney: ("kidney", "renal"),
+    effusion: ("effusion", "fluid"),
+    ascites: ("ascites", "fluid"),
+    _cyst: ("cyst",),
+    _calcification: ("calcification", "calcium"),
+    # Dark tubes are also what dilated bile ducts are.
+    _veins: ("vein", "vessel", "artery", "arteries", "vasculature", "duct", "biliary"),
+    _perfusion: ("perfusion", "steatosis"),
+}
+"""A class with one of these words in its name is contradicted by what is drawn."""

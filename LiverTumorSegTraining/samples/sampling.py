@@ -94,7 +94,8 @@ class PatchSampler:
         config = self.config
         rng = np.random.default_rng([config.run.seed, step, place])
         prepared, centre, at_tumor = self._centre(rng)
-        matrix = random_affine(rng, config.augmentation, in_plane=config.sampling.kind == "slices")
+        in_plane = config.sampling.kind == "slices"
+        matrix = random_affine(rng, config.augmentation, in_plane, prepared.spacing_mm[::-1])
         outside = [AIR_HU if config.preparation.window_hu else channel.low for channel in prepared.statistics]
         image, label = sample_patch(prepared.image, prepared.label, centre, matrix, self.patch_size, outside)
         image[0], label = self._synthetic(image[0], label, prepared, at_tumor, rng)
@@ -114,7 +115,7 @@ class PatchSampler:
             if self.config.task == "localiser":
                 label[label == TUMOR.value] = LIVER.value
         if rng.random() < synthetic.distractor_probability:
-            image, label = add_distractors(image, label, spacing_zyx, rng)
+            image, label = add_distractors(image, label, spacing_zyx, rng, self.config.data.labels)
         return image, label
 
     def _unit(self, limits: tuple[float, float] | None) -> tuple[float, float]:

@@ -11,6 +11,7 @@ from LiverTumorSegLib.wholefile import whole_file
 from scipy import ndimage
 
 from LiverTumorSegTraining.data.dataset import find_cases
+from LiverTumorSegTraining.data.description import in_agreement
 from LiverTumorSegTraining.data.preparation import cache_of, prepare
 from LiverTumorSegTraining.recipe.config import Config
 from LiverTumorSegTraining.samples.synthetic import add_tumors
@@ -18,6 +19,9 @@ from LiverTumorSegTraining.samples.synthetic import add_tumors
 FILE = "synthetic_tumors.png"
 COLUMNS = 4
 HALF_WIDTH_MM = 60.0
+SMALLEST_LIVER_VOXELS = 500
+TRIES = 50
+"""So many places are tried for each picture."""
 
 
 def draw_synthetic_tumors(config: Config, root: Path, run: Path, count: int) -> Path:
@@ -26,8 +30,9 @@ def draw_synthetic_tumors(config: Config, root: Path, run: Path, count: int) -> 
     Raises
     ------
     InputError
-        If no case of the data set has healthy liver.
+        If no case of the data set has healthy liver, or too little of it.
     """
+    config = in_agreement(config, Path(root))
     run = Path(run)
     run.mkdir(parents=True, exist_ok=True)
     cache = cache_of(config, run)
@@ -37,19 +42,26 @@ def draw_synthetic_tumors(config: Config, root: Path, run: Path, count: int) -> 
         raise InputError("No case has healthy liver to put tumours into.")
     rng = np.random.default_rng(config.run.seed)
     pairs: list[tuple[np.ndarray, np.ndarray, np.ndarray, str]] = []
-    while len(pairs) < count:
+    for _ in range(TRIES * count):
+        if len(pairs) == count:
+            break
         case = with_liver[rng.integers(len(with_liver))]
         centre = case.organ_centres[rng.integers(len(case.organ_centres))]
         reach = np.ceil(HALF_WIDTH_MM / np.asarray(case.spacing_mm[::-1])).astype(int)
         box = tuple(slice(max(c - r, 0), c + r) for c, r in zip(centre, reach, strict=True))
         image, label = case.image[0][box].astype(np.float32), np.asarray(case.label[box])
-        if (label == LIVER.value).sum() < 500:
+        if (label == LIVER.value).sum() < SMALLEST_LIVER_VOXELS:
             continue
         changed, tumors = add_tumors(image, label, np.asarray(case.spacing_mm[::-1]), rng)
         new = (tumors == TUMOR.value) & (label != TUMOR.value)
         if new.any():
             z = int(new.sum((1, 2)).argmax())
             pairs.append((image[z], changed[z], new[z], case.case.name))
+    if not pairs:
+        raise InputError(
+            f"No place in {root} holds enough healthy liver (label {LIVER.value}) for a tumour: check data.labels and "
+            "data.label_map, or set a finer preparation.spacing_mm."
+        )
     return _draw(pairs, config, run / FILE)
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from LiverTumorSegLib.errors import UsageError
 
+from LiverTumorSegTraining.data.dataset import find_cases
+from LiverTumorSegTraining.data.splits import read_splits, split_by_file
 from LiverTumorSegTraining.recipe.config import Config
 from LiverTumorSegTraining.training.run_files import BEST, CHECKPOINT, PREVIOUS
 
@@ -49,3 +51,27 @@ def check_start_of_folds(config: Config, folders: list[Path], resume: bool) -> N
     """Refuse as `check_start` does, for all folds before the first one trains."""
     for folder in folders:
         check_start(config, folder, resume)
+
+
+def check_splits_of_folds(config: Config, root: Path, folds: int) -> None:
+    """Refuse a cross-validation whose splits file lacks a fold or has a wrong one, before the first one trains.
+
+    Raises
+    ------
+    UsageError
+        If the file of `data.splits` has fewer folds than are asked for.
+    InputError
+        If one of them names unknown cases, trains on none, or puts a patient on both sides.
+    """
+    path = config.data.splits
+    if path is None:
+        return
+    found = len(read_splits(path).folds)
+    if found < folds:
+        raise UsageError(
+            f"--folds is {folds}, but the splits file {path} has {found}: give --folds {found}, or by --data.splits a "
+            "file of as many folds."
+        )
+    cases = find_cases(root, config.data)
+    for fold in range(folds):
+        split_by_file(cases, path, fold)

@@ -106,6 +106,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(config: Config, options: argparse.Namespace) -> None:
+    _check_folds(config, options)
     # Each way imports what it needs: --help must not wait for torch.
     if options.synthetic_pictures:
         from LiverTumorSegTraining.samples.synthetic_pictures import draw_synthetic_tumors
@@ -136,6 +137,22 @@ def _run(config: Config, options: argparse.Namespace) -> None:
         from LiverTumorSegTraining.training.loop import Trainer
 
         Trainer(config, options.data, options.output, options.resume, options.max_minutes).train()
+
+
+def _check_folds(config: Config, options: argparse.Namespace) -> None:
+    """Refuse what would train another fold than was asked for."""
+    if options.folds is not None and options.folds < 1:
+        raise UsageError(f"--folds is {options.folds}: it must be 2 or more (1 is no cross-validation).")
+    if options.fold is None:
+        return
+    if options.trials:
+        raise UsageError("--fold does not go with --trials: a trial trains every fold; leave --fold out.")
+    if (options.folds or 1) == 1:
+        folds = config.data.folds if config.data.folds > 1 else "N"
+        raise UsageError(
+            f"--fold {options.fold} needs --folds: give --folds {folds} --fold {options.fold} for one fold of a "
+            f"cross-validation, or --data.fold {options.fold} (beside --data.folds or --data.splits) for a single run."
+        )
 
 
 if __name__ == "__main__":

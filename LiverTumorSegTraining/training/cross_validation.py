@@ -16,7 +16,7 @@ from LiverTumorSegLib.wholefile import whole_file
 from LiverTumorSegTraining.data.dataset import find_cases
 from LiverTumorSegTraining.data.splits import write_splits
 from LiverTumorSegTraining.recipe.config import Config
-from LiverTumorSegTraining.training.before_start import check_start_of_folds
+from LiverTumorSegTraining.training.before_start import check_splits_of_folds, check_start_of_folds
 from LiverTumorSegTraining.training.loop import Trainer
 from LiverTumorSegTraining.training.out_of_fold import write_out_of_fold
 from LiverTumorSegTraining.training.provenance import read_provenance
@@ -62,13 +62,14 @@ def cross_validate(
     Raises
     ------
     UsageError
-        If there is no such fold, or one would be overwritten.
+        If there is no such fold, in the splits file either, or one would be overwritten.
     """
     run = Path(run)
     if only is not None and not 0 <= only < folds:
         raise UsageError(f"--fold is {only}: it must lie from 0 to {folds - 1}.")
     wanted = range(folds) if only is None else [only]
     check_start_of_folds(config, [run / f"fold_{fold}" for fold in wanted], resume)
+    check_splits_of_folds(config, root, folds)
     for fold in wanted:
         folder = run / f"fold_{fold}"
         if resume and (folder / FINISHED).exists():

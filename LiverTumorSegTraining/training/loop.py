@@ -57,6 +57,10 @@ BAD_STEPS_IN_A_ROW = 3
 SMALLEST_BFLOAT16_GRID = 2
 
 
+class DivergedError(LiverTumorSegError):
+    """The loss was not finite several steps in a row."""
+
+
 class Trainer:
     """Trains one network after a recipe.
 
@@ -128,7 +132,7 @@ class Trainer:
         ------
         CancelledError
             After Ctrl-C or SIGTERM, when all is saved.
-        LiverTumorSegError
+        DivergedError
             When the loss was not finite several steps in a row.
         """
         settings, steps = self.config.run, self.config.optimiser.steps
@@ -227,7 +231,7 @@ class Trainer:
         self.bad_cases.append(sorted({name for batch in batches for name in batch.cases}))
         if len(self.bad_cases) >= BAD_STEPS_IN_A_ROW:
             names = sorted({name for cases in self.bad_cases for name in cases})
-            raise LiverTumorSegError(
+            raise DivergedError(
                 f"The loss was not finite {BAD_STEPS_IN_A_ROW} steps in a row, on {', '.join(names)}: check these "
                 "cases with verify_dataset, or lower optimiser.learning_rate."
             )

@@ -114,9 +114,9 @@ def lesion_weights(label: Tensor, classes: int, heaviest: float) -> Tensor:
     """Return the weight of each voxel in the cross entropy, so that small lesions count as well as large ones do.
 
     The weight of a connected piece of a class after the first (the organ), and of what surrounds it, falls with the
-    diameter of the ball of its volume, from `heaviest` to 1. Inverse to the whole volume, as in Shirokikh et al.
-    ("Universal loss reweighting to balance lesion size inequality in 3D medical image segmentation", MICCAI 2020), a
-    speck would count as a mass.
+    diameter of the ball of its volume (in 2D, the disc of its area), from `heaviest` to 1. Inverse to the whole
+    volume, as in Shirokikh et al. ("Universal loss reweighting to balance lesion size inequality in 3D medical image
+    segmentation", MICCAI 2020), a speck would count as a mass.
 
     Parameters
     ----------
@@ -139,12 +139,18 @@ def lesion_weights(label: Tensor, classes: int, heaviest: float) -> Tensor:
             pieces, count = ndimage.label(sample == value, np.ones((3,) * sample.ndim))
             if not count:
                 continue
-            diameters = np.cbrt(6 / np.pi * np.maximum(np.bincount(pieces.ravel()), 1))
+            diameters = _diameters(np.maximum(np.bincount(pieces.ravel()), 1), sample.ndim)
             factors = np.clip(LARGE_LESION_VOXELS / diameters, 1, heaviest)
             factors[0] = 1
             wide = ndimage.maximum_filter(factors[pieces].astype(np.float32), 2 * SURROUNDINGS_VOXELS + 1)
             np.maximum(places, wide, out=places)
     return torch.from_numpy(weights).to(label.device)
+
+
+def _diameters(voxels: np.ndarray, dims: int) -> np.ndarray:
+    """Return the diameters of balls (3D) or discs (2D) of so many voxels, in voxels."""
+    diameters: np.ndarray = np.cbrt(6 / np.pi * voxels) if dims == 3 else np.sqrt(4 / np.pi * voxels)
+    return diameters
 
 
 def region_sums(logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,10 +16,15 @@ from LiverTumorSegLib.wholefile import write_text
 
 from LiverTumorSegTraining.recipe.config import Config, parse_config
 from LiverTumorSegTraining.recipe.config_errors import nearest_key, recipe_keys
+from LiverTumorSegTraining.training.before_start import check_splits_of_folds
 from LiverTumorSegTraining.training.cross_validation import fold_of
-from LiverTumorSegTraining.training.loop import Trainer
+from LiverTumorSegTraining.training.loop import DivergedError, Trainer
 
 STUDY_FILE, BEST_RECIPE, SUMMARY = "study.db", "best.yaml", "search.json"
+DIVERGED = "diverged"
+"""Why a trial was given up, where its score did not tell."""
+_EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
+"""5e-5 is a number to everybody but YAML 1.1, which asks for a point and a sign: 5.0e-5."""
 
 
 def search(
@@ -54,7 +60,7 @@ def search(
     Raises
     ------
     UsageError
-        If the space names an unknown key or a wrong range, or no patient is held out.
+        If the space names an unknown key or a wrong range, no patient is held out, or no trial could be trained.
     """
     import optuna
     from optuna.study import MaxTrialsCallback
@@ -64,6 +70,8 @@ def search(
     if not (data.validation or data.validation_fraction or data.folds > 1 or folds > 1 or data.splits):
         raise UsageError("A search needs held-out patients: set data.validation or data.validation_fraction.")
     check_space(config)
+    if folds > 1:
+        check_splits_of_folds(config, root, folds)
     run = Path(run)
     run.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -94,7 +102,12 @@ def search(
             trainer = Trainer(part, root, folder if folds == 1 else folder / f"fold_{fold}", False, max_minutes)
             if folds == 1:
                 trainer.on_validation = report
-            trainer.train()
+            try:
+                trainer.train()
+            except DivergedError as error:
+                # Known to be bad, which a failed trial would not tell the sampler.
+                trial.set_user_attr(DIVERGED, str(error))
+                raise optuna.TrialPruned from error
             scores.append(trainer.best_score)
             if folds > 1:
                 report(fold, statistics.fmean(scores))
@@ -102,11 +115,17 @@ def search(
 
     if len(study.get_trials(states=finished)) < trials:
         study.optimize(objective, callbacks=[MaxTrialsCallback(trials, states=finished)])
+    if not study.get_trials(states=(TrialState.COMPLETE,)):
+        told = {str(t.user_attrs[DIVERGED]) for t in study.get_trials() if DIVERGED in t.user_attrs}
+        raise UsageError(
+            f"None of the {len(study.trials)} trials of {run} was trained to its end, so there is no best one: narrow "
+            "search.space and name another --output (with --study, another --id too). " + " ".join(sorted(told))
+        )
     summary = {
         "best": study.best_params,
         "score": study.best_value,
         "trials": [
-            {"number": t.number, "state": t.state.name, "score": t.value, "values": t.params}
+            {"number": t.number, "state": t.state.name, "score": t.value, "values": t.params, **t.user_attrs}
             for t in study.get_trials()
         ],
     }
@@ -123,19 +142,34 @@ def check_space(config: Config) -> None:
         if key not in keys:
             near = nearest_key(key, Config)
             raise UsageError(f"search.space: there is no key {key}" + (f"; did you mean {near}?" if near else "."))
-        if not entry or (_is_range(entry) and entry[0] >= entry[1]):
-            raise UsageError(f"search.space: {key} is {entry}; give [low, high, log or linear] or a list of choices.")
+        if not entry or (_is_range(entry) and not _rises(*entry)):
+            raise UsageError(
+                f"search.space: {key} is {entry}; give [low, high, log or linear], two numbers with the lower first "
+                "(above 0 for log), or a list of choices."
+            )
 
 
 def _is_range(entry: Sequence[Any]) -> bool:
     return len(entry) == 3 and entry[2] in ("log", "linear")
 
 
+def _rises(low: Any, high: Any, scale: str) -> bool:
+    ends = _number(low), _number(high)
+    if not all(isinstance(end, int | float) for end in ends):
+        return False
+    return bool(ends[0] < ends[1] and (scale == "linear" or ends[0] > 0))
+
+
+def _number(value: Any) -> Any:
+    """Return a value of the space, as a number where YAML read a number with an exponent as text."""
+    return float(value) if isinstance(value, str) and _EXPONENT.fullmatch(value) else value
+
+
 def suggest(trial: Any, key: str, entry: Sequence[Any]) -> Any:
     """Return the trial's value of a key: from a range, whole where both ends are whole, or from choices."""
     if not _is_range(entry):
-        return trial.suggest_categorical(key, list(entry))
-    low, high, scale = entry
+        return trial.suggest_categorical(key, [_number(choice) for choice in entry])
+    low, high, scale = map(_number, entry)
     if isinstance(low, int) and isinstance(high, int):
         return trial.suggest_int(key, low, high, log=scale == "log")
     return trial.suggest_float(key, float(low), float(high), log=scale == "log")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +22,9 @@ from LiverTumorSegTraining.data.preparation import PreparedCase, cache_of, fill_
 from LiverTumorSegTraining.data.preparation_cache import PreparationCache
 from LiverTumorSegTraining.data.reading import as_classes, read_label
 from LiverTumorSegTraining.data.verify import facts_of, problems_of, refuse_or_exclude
+from LiverTumorSegTraining.data.verify_case import CaseFacts
 from LiverTumorSegTraining.data.workers import on_all_cores
-from LiverTumorSegTraining.recipe.config import Config
+from LiverTumorSegTraining.recipe.config import Config, DataConfig
 from LiverTumorSegTraining.training.display import Display
 from LiverTumorSegTraining.training.distributed import Processes
 
@@ -50,28 +53,26 @@ def load_training_data(
     own = in_agreement(config, root)
 
     def load() -> TrainingData:
-        cases = sound_cases(root, own, cache.folder, display)
+        if own.data.label_map != config.data.label_map:
+            display.say(f"The data set numbers its labels so that data.label_map is {own.data.label_map}.")
+        cases, facts = sound_cases(root, own, cache.folder, display)
+        for doubt in doubts_of(cases, facts, own.data):
+            display.say(f"Warning: {doubt}")
         display.say(patients_in_words(cases, own.data))
         training, validation = split(cases, own.data, lambda case: tumor_burden_ml(case, own))
         unused = sorted({case.name for case in cases} - {case.name for case in (*training, *validation)})
         if unused:
             display.say(f"Neither trained on nor held out by {own.data.splits}: {', '.join(unused)}.")
-        mixed = []
-        mixed_in = own
+        mixed: list[PreparedCase] = []
         if config.data.mix is not None:
-            held_out = {case.patient for case in validation}
+            scans = {facts[case.name].content: case for case in validation}
             # The second data set may number its labels otherwise.
-            mixed_in = in_agreement(config, config.data.mix)
-            others = sound_cases(config.data.mix, mixed_in, cache.folder, display)
-            mixed = [case for case in others if case.patient not in held_out]
-            if not mixed:
-                raise InputError(f"data.mix {config.data.mix} holds only patients that are held out for validation.")
+            other = in_agreement(recipe_of_mix(config, config.data.mix), config.data.mix)
+            mixed = prepare_all(
+                mixed_cases(config.data.mix, other, scans, cache.folder, display), other, cache, display
+            )
         prepared = prepare_all([*training, *validation], own, cache, display)
-        return TrainingData(
-            prepared[: len(training)],
-            prepared[len(training) :],
-            prepare_all(mixed, mixed_in, cache, display) if mixed else [],
-        )
+        return TrainingData(prepared[: len(training)], prepared[len(training) :], mixed)
 
     # The first process fills the cache, the others then read it.
     data = load() if processes.first else None
@@ -79,17 +80,57 @@ def load_training_data(
     return data if data is not None else load()
 
 
-def sound_cases(root: Path, config: Config, cache: Path, display: Display) -> list[Case]:
-    """Return the usable cases of a data set after verification."""
+def sound_cases(root: Path, config: Config, cache: Path, display: Display) -> tuple[list[Case], dict[str, CaseFacts]]:
+    """Return the usable cases of a data set after verification, and what that saw of each by name."""
     cases = find_cases(root, config.data, display.say)
-    listed = list_cases(root, config.data)
-    with display.stage("verifying cases", len(listed)) as advance:
-        facts = facts_of(listed, config.data, cache, lambda done, of: advance(done))
-    report = problems_of(listed, facts, config.data, config.task == "localiser")
-    sound = refuse_or_exclude(cases, report, config.data, display.say)
-    for doubt in doubts_of(sound, facts, config.data):
-        display.say(f"Warning: {doubt}")
-    return sound
+    with display.stage("verifying cases", len(cases)) as advance:
+        facts = facts_of(cases, config.data, cache, lambda done, of: advance(done))
+    report = problems_of(cases, facts, config.data, config.task == "localiser")
+    return refuse_or_exclude(cases, report, config.data, display.say), facts
+
+
+def recipe_of_mix(config: Config, mix: Path) -> Config:
+    """Return the recipe as it goes for `data.mix`: what names cases, patients or the layout is of the first set only.
+
+    The pattern of patients is kept where it fits every case, so that a patient has one name in both sets.
+    """
+    kept = ("channels", "labels", "label_map", "exclude_bad", "missing_labels")
+    data = DataConfig(**config.data.model_dump(include=set(kept)))
+    pattern = config.data.patient_pattern
+    if pattern is not None and all(re.search(pattern, case.name) for case in list_cases(mix, data)):
+        data = data.model_copy(update={"patient_pattern": pattern})
+    return config.model_copy(update={"data": data})
+
+
+def mixed_cases(mix: Path, config: Config, held_out: Mapping[str, Case], cache: Path, display: Display) -> list[Case]:
+    """Return the cases of `data.mix` without those of held-out patients, told by their names and by their scans.
+
+    Parameters
+    ----------
+    mix, config : Path, Config
+        The second data set and the recipe as it goes for it (`recipe_of_mix`).
+    held_out : mapping of str to Case
+        The held-out cases of the first set by the SHA-256 of their voxels.
+    cache, display
+        As for `sound_cases`.
+
+    Raises
+    ------
+    InputError
+        If nothing is left.
+    """
+    cases, facts = sound_cases(mix, config, cache, display)
+    same = {case.name: held_out[content] for case in cases if (content := facts[case.name].content) in held_out}
+    patients = {case.patient for case in held_out.values()} | {case.patient for case in cases if case.name in same}
+    left_out = [case.name for case in cases if case.patient in patients]
+    mixed = [case for case in cases if case.patient not in patients]
+    if not mixed:
+        raise InputError(f"data.mix {mix} holds only patients that are held out for validation.")
+    if left_out:
+        display.say(f"Left out of data.mix because their patients are held out: {', '.join(left_out)}.")
+    for name, case in same.items():
+        display.say(f"The scan of {name} in data.mix is that of the held-out case {case.name}.")
+    return mixed
 
 
 def prepare_all(cases: list[Case], config: Config, cache: PreparationCache, display: Display) -> list[PreparedCase]:

@@ -17,7 +17,7 @@ from LiverTumorSegLib.pipeline.inference import Segmenter
 from LiverTumorSegLib.pipeline.result import Result
 
 from LiverTumorSegTraining.data.case import Case
-from LiverTumorSegTraining.data.preparation import ANY_FOREGROUND, PreparedCase, organ_box
+from LiverTumorSegTraining.data.preparation import ANY_FOREGROUND, PreparedCase, organ_box, organ_mask
 from LiverTumorSegTraining.data.reading import as_classes, read_channels, read_label
 from LiverTumorSegTraining.recipe.config import Config
 from LiverTumorSegTraining.training.display import Advance
@@ -102,7 +102,7 @@ class ProductInference:
         label = sitk.Cast(read_label(case, config.data, images[0]), sitk.sitkUInt8)
         if config.field_of_view == "crop" and config.preparation.crop != "none":
             # Somebody would cut a new scan to the organ; here the label stands in for the eye.
-            start, stop = organ_box(label, config.preparation.crop_margin_mm)
+            start, stop = organ_box(organ_mask(label, config), config.preparation.crop_margin_mm)
             size, first = [int(n) for n in stop - start], [int(n) for n in start]
             images = [sitk.RegionOfInterest(image, size, first) for image in images]
             label = sitk.RegionOfInterest(label, size, first)

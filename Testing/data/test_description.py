@@ -9,7 +9,10 @@ from LiverTumorSegLib.errors import InputError, UsageError
 from LiverTumorSegLib.labelnames import canonical_name, plain_name
 from LiverTumorSegLib.labels import IGNORE, label_table, value_of
 
+from LiverTumorSegTraining.data.dataset import find_cases
 from LiverTumorSegTraining.data.description import agreed_labels, describe, in_agreement
+from LiverTumorSegTraining.data.preparation import prepare
+from LiverTumorSegTraining.data.verify import expected_data
 from LiverTumorSegTraining.data.verify import main as verify
 from LiverTumorSegTraining.recipe.config import DataConfig, parse_config
 
@@ -112,3 +115,20 @@ def test_every_class_has_a_code_and_a_colour_of_its_own():
     assert distances.min() > 0.05
     assert value_of("lesions", names) == 2
     assert value_of("pancreas", names) is None
+
+
+def test_enhancing_tumour_is_trained_as_it_whatever_the_year_of_brats(make, tiny, tmp_path):
+    sets = {layout: make[layout](tmp_path / layout, 2) for layout in ("brats", "brats_2023")}
+    (label_of_2020, label_of_2023) = (
+        prepare(find_cases(data, config.data)[0], config).label
+        for data in sets.values()
+        for config in [in_agreement(tiny("brats_attention_3d"), data)]
+    )
+    assert (label_of_2020 == label_of_2023).all()
+    assert set(np.unique(label_of_2023).tolist()) == {0, 1, 2, 3}
+    assert expected_data(sets["brats"]).label_map == {3: 1, 4: 3}
+    assert expected_data(sets["brats_2023"]).label_map[3] == 3
+    # A fourth class of its own, such as the resection cavity of 2024, is no enhancing tumour of 2020.
+    names = ["necrotic core", "oedema", "enhancing", "resection cavity"]
+    config = tiny("brats_attention_3d", data__labels=names, data__label_map={})
+    assert in_agreement(config, sets["brats_2023"]).data.label_map == {}

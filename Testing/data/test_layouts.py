@@ -131,3 +131,43 @@ def test_names_that_slicer_proposes_on_saving_pair(tmp_path):
         "own": ("own.nrrd", "own.seg.nrrd"),
         "lost liver 1": ("lost liver 1.nii.gz", "lost liver 1.seg.nrrd"),
     }
+
+
+def table(pairs, columns, *rows):
+    """Write a CSV of the first cases; each row gives the cells of `columns`."""
+    lines = [f"case,image,label,{columns}"]
+    lines += [f"c{n},case{n}_portal.nii.gz,case{n}_portal_label.nii.gz,{row}" for n, row in enumerate(rows)]
+    (pairs / "set.csv").write_text("\n".join([*lines, ",,,,"]) + "\n")
+    return pairs / "set.csv"
+
+
+def test_a_table_may_be_written_by_a_spreadsheet(make, tmp_path):
+    pairs = make["pairs"](tmp_path / "p")
+    cases = list_cases(table(pairs, "fold,liver_only", "1.0,1.0", "0.0,", ",No"), DataConfig())
+    assert [case.fold for case in cases] == [1, 0, None]
+    assert [case.liver_only for case in cases] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("columns", "cell", "words"),
+    [("liver_only", "ja", "line 3: liver_only is 'ja'; write 1 or yes"), ("liver_only", "2", "liver_only is '2'"),
+     ("fold", "0.5", "line 3: fold is '0.5'; write a whole number"), ("fold", "first", "fold is 'first'"),
+     ("fold", "-1", "fold is '-1'"), ("fold", "nan", "fold is 'nan'")],
+)  # fmt: skip
+def test_a_cell_that_says_something_else_is_refused(columns, cell, words, make, tmp_path):
+    with pytest.raises(InputError, match=words):
+        list_cases(table(make["pairs"](tmp_path / "p"), columns, "", cell), DataConfig())
+
+
+def test_a_row_without_an_image_is_refused(make, tmp_path):
+    path = make["pairs"](tmp_path / "p") / "set.csv"
+    path.write_text("case,image,label\na,case0_portal.nii.gz,case0_portal_label.nii.gz\nb\n")
+    with pytest.raises(InputError, match="line 3: image is empty"):
+        list_cases(path, DataConfig())
+
+
+def test_cases_and_patients_are_left_out_by_name(make, tmp_path):
+    cases = make["csv"](tmp_path / "c")
+    assert [case.name for case in find_cases(cases, DataConfig(exclude=["scan0", "p2"]))] == ["scan1"]
+    with pytest.raises(InputError, match=r"data\.exclude names cases or patients .* not hold: scan9"):
+        find_cases(cases, DataConfig(exclude=["scan0", "scan9"]))

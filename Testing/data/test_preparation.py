@@ -2,8 +2,10 @@
 
 import dataclasses
 import multiprocessing
+import shutil
 import time
 
+import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -142,10 +144,15 @@ def test_two_runs_share_the_cache(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["key"]
 
 
-def test_a_damaged_entry_is_made_again(tmp_path):
+@pytest.mark.parametrize("name", ["image.npy", "label.npy", "small.npz"])
+@pytest.mark.parametrize("left", [0, 3, 100])
+def test_a_damaged_entry_is_made_again(name, left, tmp_path):
     _fill(tmp_path)
-    (tmp_path / "key" / "image.npy").write_bytes(b"cut")
+    damaged = tmp_path / "key" / name
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[:left])
     _fill(tmp_path)
+    assert damaged.stat().st_size == len(whole)
 
 
 def test_a_case_without_liver_has_no_density(pairs, tiny, tmp_path):
@@ -209,3 +216,64 @@ def test_each_channel_of_ct_and_mr_has_its_own_window(make, tiny, tmp_path):
         assert np.abs(normalise(raw[channel], trained) - normalise(raw[channel], once)).max() < 1e-4
     with pytest.raises(UsageError, match="channel_windows names US"):
         tiny("subvolume_64_mr", preparation__channel_windows={"US": [0, 1]})
+
+
+def with_other_organs(pairs, make, root):
+    """Write the first case of a set with a speck of spleen and of bladder far from the liver."""
+    root.mkdir()
+    shutil.copy(pairs / "case0_portal.nii.gz", root)
+    array = sitk.GetArrayFromImage(sitk.ReadImage(str(pairs / "case0_portal_label.nii.gz")))
+    array[0:2, 20:24, 44:48], array[22:24, 8:12, 30:34] = 3, 4
+    sitk.WriteImage(make["image"](array), str(root / "case0_portal_label.nii.gz"))
+    return root
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"label_map": {3: 0, 4: 0}},
+        {"label_map": {3: 255, 4: 255}},
+        {"labels": ["liver", "tumor", "spleen", "bladder"]},
+    ],
+)
+def test_the_crop_is_that_of_liver_and_tumour(data, pairs, make, tiny, tmp_path):
+    """At inference the box is that of the localiser's liver: other organs in the file must not widen it."""
+    root = with_other_organs(pairs, make, tmp_path / "organs")
+    crop = {"preparation__crop": "liver", "preparation__crop_margin_mm": 0}
+    plain, other = (tiny(**crop, **{f"data__{k}": v for k, v in more.items()}) for more in ({}, data))
+    cropped = prepare(first_case(pairs, plain), plain)
+    assert prepare(first_case(root, other), other).image.shape == cropped.image.shape
+    everything = tiny("brats_attention_3d", **crop, data__layout="auto", data__channels=["CT"],
+                      data__labels=["liver", "tumor", "spleen", "bladder"], data__label_map={},
+                      preparation__spacing_mm=plain.preparation.spacing_mm)  # fmt: skip
+    wide = prepare(first_case(root, everything), everything)
+    assert wide.image.shape[1] > cropped.image.shape[1]
+    assert set(np.unique(wide.label).tolist()) == {0, 1, 2, 3, 4}
+
+
+def test_axes_a_little_off_right_angles_are_prepared(pairs, tiny, tmp_path):
+    """ITK refuses such a NIfTI file; it is read with the nearest right angles, and so is the slice distance."""
+    for name in ("case0_portal.nii.gz", "case0_portal_label.nii.gz"):
+        stored = nibabel.load(pairs / name)
+        affine = stored.affine.copy()
+        affine[0, 1] += affine[1, 1] * 4e-4
+        skewed = nibabel.Nifti1Image(np.asanyarray(stored.dataobj), affine)
+        skewed.set_sform(affine, 1)
+        skewed.header["qform_code"] = 0
+        nibabel.save(skewed, tmp_path / name)
+    with pytest.raises(RuntimeError):
+        sitk.ReadImage(str(tmp_path / "case0_portal.nii.gz"))
+    config = tiny()
+    assert prepare(first_case(tmp_path, config), config).slice_mm == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize("suffix", [".hdr", ".nhdr", ".mhd"])
+def test_voxels_beside_a_header_belong_to_the_entry(suffix, make, tiny, tmp_path):
+    """Two scans with one header are two entries of the cache."""
+    config, cache, images = tiny(), PreparationCache(tmp_path / "prepared"), []
+    for number in (0, 1):
+        image, label = make["scan"](number)
+        sitk.WriteImage(image, str(tmp_path / f"case{suffix}"))
+        sitk.WriteImage(label, str(tmp_path / f"case_label{suffix}"))
+        images.append(prepare(first_case(tmp_path, config), config, cache).image)
+    assert not np.array_equal(images[0], images[1])

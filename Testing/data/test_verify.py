@@ -9,6 +9,7 @@ from LiverTumorSegLib.errors import InputError
 
 from LiverTumorSegTraining.data.case import Case
 from LiverTumorSegTraining.data.dataset import list_cases
+from LiverTumorSegTraining.data.description import in_agreement
 from LiverTumorSegTraining.data.verify import CODES, main, verify_cases
 from LiverTumorSegTraining.recipe.config import DataConfig
 from LiverTumorSegTraining.training.distributed import Processes
@@ -188,3 +189,58 @@ def test_region_labels_are_named_or_scored_never_a_trace(make, tmp_path, capsys)
     path.write_text(json.dumps(content))
     assert main([str(root)]) in (0, 3)
     assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("first", ["CT", "MR"])
+def test_what_one_recipe_saw_is_not_taken_for_another(first, make, tmp_path):
+    """A set that is not in Hounsfield units is no CT, whichever recipe looked at it before."""
+    image, label = make["scan"](0)
+    sitk.WriteImage(changed(image, lambda a: (a + 1100).astype(np.uint16)), str(tmp_path / "a.nii.gz"))
+    sitk.WriteImage(label, str(tmp_path / "a_label.nii.gz"))
+    found = {}
+    for channel in (first, "MR" if first == "CT" else "CT"):
+        data = DataConfig(channels=[channel])
+        problems = verify_cases(list_cases(tmp_path, data), data, tmp_path / "cache")
+        found[channel] = [problem.code for problem in problems]
+    assert found == {"CT": ["hu"], "MR": []}
+
+
+def test_unknown_voxels_in_air_are_no_label_in_air(make, tiny, tmp_path):
+    """Sparse annotation: nnU-Net's ignore label covers whole slices, air and all."""
+    root = make["nnunet"](tmp_path / "set", 2)
+    for path in (root / "labelsTr").iterdir():
+        array = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+        array[:8] = array[16:] = 3
+        sitk.WriteImage(make["image"](array), str(path))
+    content = json.loads((root / "dataset.json").read_text())
+    content["labels"]["ignore"] = 3
+    (root / "dataset.json").write_text(json.dumps(content))
+    # Without the label map the value has no name, and half of it lies in air: that must not be remembered.
+    unmapped = verify_cases(list_cases(root, DataConfig()), DataConfig(), tmp_path / "cache")
+    assert {problem.code for problem in unmapped} == {"label_values", "label_in_air"}
+    data = in_agreement(tiny(), root).data
+    assert data.label_map == {3: 255}
+    assert verify_cases(list_cases(root, data), data, tmp_path / "cache") == []
+
+
+def test_a_copy_in_another_type_of_number_is_the_same_scan(make, tmp_path):
+    image, label = make["scan"](0)
+    for name, stored in (("a1", image), ("b2", sitk.Cast(image, sitk.sitkFloat32))):
+        sitk.WriteImage(stored, str(tmp_path / f"{name}.nii.gz"))
+        sitk.WriteImage(label, str(tmp_path / f"{name}_label.nii.gz"))
+    (problem,) = verify_cases(list_cases(tmp_path, DataConfig()), DataConfig())
+    assert (problem.case, problem.code) == ("b2", "leak")
+
+
+@pytest.mark.parametrize(("value", "advice"), [(500, "correct the file"), (7, "--data.label_map '{7: 0}'")])
+def test_the_advice_for_a_value_can_be_followed(value, advice, make, tmp_path):
+    image, label = make["scan"](0)
+    sitk.WriteImage(image, str(tmp_path / "a.nii.gz"))
+    sitk.WriteImage(changed(label, value_at_middle(value, np.int16)), str(tmp_path / "a_label.nii.gz"))
+    (problem,) = verify_cases(list_cases(tmp_path, DataConfig()), DataConfig())
+    assert advice in problem.message
+
+
+def test_an_impossible_label_map_is_a_sentence(pairs, capsys):
+    assert main([str(pairs), "--label-map", "{2: 7}"]) == 2
+    assert "label_map trains the value 2 as 7" in capsys.readouterr().err

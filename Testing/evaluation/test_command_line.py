@@ -280,3 +280,50 @@ def test_follow_up_page(tmp_path):
     assert compare([*reversed(paths), "--output", str(output), "--dates", "2024-04-05", "2024-01-05"]) == 2
     assert compare([paths[0], "--output", str(output)]) == 2
     assert compare([*paths, "--output", str(output), "--dates", "yesterday", "today"]) == 2
+
+
+@pytest.fixture
+def table_of_livers(folders):
+    """References as a CSV; of case 2 only the liver was annotated, the prediction is right about its tumours."""
+    references, predictions, _ = folders
+    rows = ["case,image,label,liver_only"]
+    for number in range(3):
+        truth = labels(number)
+        write_segmentation(predictions / f"volume-{number}.seg.nrrd", image(truth), LABELS, {})
+        if number == 2:
+            truth[truth == 2] = 1
+            sitk.WriteImage(image(truth), str(references / f"segmentation-{number}.nii.gz"))
+        rows.append(f"{number},volume-{number}.nii.gz,segmentation-{number}.nii.gz,{float(number == 2)}")
+    (references / "set.csv").write_text("\n".join(rows) + "\n")
+    return references / "set.csv"
+
+
+def test_tumours_are_not_judged_where_only_the_liver_was_annotated(folders, table_of_livers, capsys):
+    _, predictions, output = folders
+    assert run((table_of_livers, predictions, output), "--figures", "--against", str(predictions)) == 0
+    assert "only the liver annotated, not in the figures of tumours: 2" in capsys.readouterr().out
+    metrics = json.loads((output / "metrics.json").read_text())
+    tumor, liver = (metrics["summary"]["regions"][name] for name in ("tumor", "liver"))
+    assert (tumor["per_case"]["dice"]["value"], tumor["per_case"]["dice"]["n"]) == (1.0, 2)
+    assert (liver["per_case"]["dice"]["value"], liver["per_case"]["dice"]["n"]) == (1.0, 3)
+    assert tumor["pooled"]["precision"]["value"] == 1.0
+    assert tumor["agreement"]["n"] == metrics["summary"]["burden"]["n"] == 2
+    assert all(size["false_positives"] == 0 for size in tumor["detection"]["lits"].values())
+    case = metrics["cases"][2]
+    assert case["notes"] == ["only the liver was annotated: not in the figures of tumor"]
+    assert set(case["regions"]["tumor"]["values"].values()) == {None}
+    assert case["regions"]["liver"]["values"]["dice"] == 1.0
+    assert metrics["lesion_confidence"]["patients"] == 1  # case 0: 1 kept no probabilities, 2 is not judged
+    with (output / "metrics.csv").open() as file:
+        (row,) = [row for row in csv.DictReader(file) if (row["case"], row["region"]) == ("2", "tumor")]
+    assert row["dice"] == ""
+
+
+def test_livers_alone_have_no_figures_of_tumours(folders, table_of_livers, capsys):
+    _, predictions, output = folders
+    arguments = (table_of_livers, predictions, output)
+    assert run(arguments, "--cases", "2") == 0
+    metrics = json.loads((output / "metrics.json").read_text())
+    assert set(metrics["summary"]["regions"]) == {"liver"}
+    assert run(arguments, "--cases", "2", "--regions", "tumor=2") == InputError.exit_code
+    assert "Only the liver was annotated in every reference" in capsys.readouterr().err

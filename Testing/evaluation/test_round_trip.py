@@ -65,10 +65,12 @@ def test_perfect_predictions_score_1(layout, format, make, tiny, tmp_path):
     assert {region for _, region in perfect} == regions
 
 
+@pytest.mark.parametrize("layout", ["brats", "brats_2023"])
 @pytest.mark.parametrize("numbering", ["files", "ours"])
-def test_brats_numberings_without_any_name(numbering, make, tiny, tmp_path):
-    config = tiny("brats_attention_3d")
-    data = make["brats"](tmp_path / "data", 2)
+def test_brats_numberings_without_any_name(numbering, layout, make, tiny, tmp_path):
+    """What is trained as enhancing tumour is scored as it, whatever the year of the files."""
+    data = make[layout](tmp_path / "data", 2)
+    config = in_agreement(tiny("brats_attention_3d"), data)
     (tmp_path / "results").mkdir()
     for case in find_cases(data, config.data):
         label = truth(case, config) if numbering == "ours" else sitk.ReadImage(str(case.label), sitk.sitkUInt8)

@@ -4,7 +4,7 @@ import pytest
 import yaml
 from LiverTumorSegLib.errors import UsageError
 
-from LiverTumorSegTraining.recipe.config import Config, load_config
+from LiverTumorSegTraining.recipe.config import Config, load_config, parse_config
 from LiverTumorSegTraining.recipe.config_errors import recipe_keys
 from LiverTumorSegTraining.training.cli import build_parser, main, option_of, parse
 from LiverTumorSegTraining.training.model import network_of
@@ -95,3 +95,14 @@ def test_every_preset_loads_and_builds(presets):
     assert {path.stem for path in (presets / "tiny").glob("*.yaml")} == names - {"shipped_localiser"}
     for path in presets.rglob("*.yaml"):
         assert network_of(load_config(path)).arguments["classes"] > 1
+
+
+@pytest.mark.parametrize(
+    ("label_map", "words"),
+    [({500: 2}, "names the value 500.*from 0 to 255"), ({3: 300}, "value 3 as 300.*values 1 to 2"),
+     ({3: 7}, r"value 3 as 7, but data.labels \[liver, tumor\]"), ({-1: 0}, "names the value -1")],
+)  # fmt: skip
+def test_a_label_map_of_impossible_values_is_one_sentence(label_map, words):
+    with pytest.raises(UsageError, match=words):
+        parse_config({"id": "x", "data": {"label_map": label_map}}, "test")
+    assert parse_config({"id": "x", "data": {"label_map": {3: 0, 4: 255, 5: 1}}}, "test").data.label_map[4] == 255

@@ -11,7 +11,7 @@ from LiverTumorSegLib.model.models import models_folder
 
 from LiverTumorSegTraining.data.dataset import find_cases
 from LiverTumorSegTraining.data.description import in_agreement
-from LiverTumorSegTraining.data.preparation import organ_box
+from LiverTumorSegTraining.data.preparation import organ_box, organ_mask
 from LiverTumorSegTraining.evaluation.cli import main as evaluate
 from LiverTumorSegTraining.export.export_model import main as export
 from LiverTumorSegTraining.recipe.config import load_config
@@ -150,7 +150,7 @@ def test_an_mr_set_cut_to_the_organ_is_validated_so(make, tiny, tmp_path):
     case = find_cases(tmp_path, config.data)[1]
     bundle = bundle_of(config, network_of(config).state_dict())
     shown = ProductInference(bundle, config, torch.device("cpu")).segment(case)
-    start, stop = organ_box(sitk.ReadImage(str(case.label)), config.preparation.crop_margin_mm)
+    start, stop = organ_box(organ_mask(sitk.ReadImage(str(case.label)), config), config.preparation.crop_margin_mm)
     assert shown.reference.shape == tuple((stop - start)[::-1])
     assert shown.reference.size < label.GetNumberOfPixels()
 

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -96,6 +97,47 @@ def test_export_writes_a_bundle_and_a_card(finished, tmp_path):
     assert json.loads((tmp_path / "model" / "model.json").read_text())["training"]["licence"] == "CC BY 4.0"
     assert main([str(tmp_path), "--output", str(tmp_path / "x")]) == 3
     assert main([str(finished), "--output", str(tmp_path / "best"), "--best"]) == 0
+
+
+@pytest.fixture(scope="module")
+def best_at_step_2(pairs, tiny, tmp_path_factory):
+    """A run of four steps, each validated, whose best checkpoint is that of the second."""
+    run = tmp_path_factory.mktemp("best") / "run"
+    changes = {"run__validation_minutes": 1e-6, "run__validation_quality": "quick", "run__overlays": False}
+    trainer = Trainer(tiny(data__validation=["case2"], optimiser__steps=4, **changes), pairs, run)
+    trainer.best_score = math.inf
+    trainer.on_validation = lambda step, score: trainer.save_checkpoint(BEST) if step == 2 else None
+    trainer.train()
+    return run
+
+
+def test_the_card_of_the_best_checkpoint_tells_its_own_validation_and_loss(best_at_step_2, tmp_path):
+    figures = {e["step"]: e["validation"] for e in read_metrics(best_at_step_2) if "validation" in e}
+    assert figures[2] != figures[4]
+    for best, step in ((True, 2), (False, 4)):
+        told = export_model(best_at_step_2, tmp_path / str(step), best=best).training
+        assert (told["steps"], told["validation_step"]) == (step, step)
+        assert told["validation"] == figures[step]
+        assert told["loss_last"] == losses(best_at_step_2)[step]
+        card = (tmp_path / str(step) / "MODEL_CARD.md").read_text()
+        assert f"after step {step}." in card
+        assert f"{told['loss_last']:.3f} at the end" in card
+
+
+def test_a_validation_before_the_checkpoint_is_told_with_its_step(best_at_step_2, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(best_at_step_2, run)
+    entries = [entry for entry in read_metrics(run) if "validation" not in entry or entry["step"] != 2]
+    (run / METRICS).write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    told = export_model(run, tmp_path / "model", best=True).training
+    assert told["validation_step"] == 1
+    words = "after step 1; the weights of this model are those after step 2."
+    assert words in (tmp_path / "model" / "MODEL_CARD.md").read_text()
+    (run / METRICS).write_text("".join(json.dumps(entry) + "\n" for entry in entries if "validation" not in entry))
+    assert "validation" not in export_model(run, tmp_path / "without", best=True).training
+    card = (tmp_path / "without" / "MODEL_CARD.md").read_text()
+    assert "had not validated yet" in card
+    assert "No case was held out" not in card
 
 
 def test_two_runs_are_alike_to_the_bit(pairs, tiny, tmp_path):

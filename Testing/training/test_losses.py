@@ -117,6 +117,15 @@ def test_a_small_lesion_and_its_surroundings_weigh_more_the_others_as_before():
     assert torch.allclose(lesion_weights(label, 3, heaviest=20.0)[small], torch.tensor(16 / diameter).float())
 
 
+@pytest.mark.parametrize(("across", "weight"), [(8, 2.0), (12, 4 / 3), (17, 1.0), (40, 1.0)])
+def test_the_diameter_of_a_lesion_in_a_slice_is_that_of_a_disc(across, weight):
+    y, x = np.indices((64, 64)) - 31.5
+    label = np.where(y**2 + x**2 <= (across / 2) ** 2, 2, 1).astype(np.uint8)[None]
+    weights = lesion_weights(torch.from_numpy(label), 3, heaviest=10.0)
+    assert float(weights[0, 32, 32]) == pytest.approx(weight, rel=0.03)
+    assert float(weights[0, 0, 0]) == 1
+
+
 def test_pieces_of_the_first_class_are_the_organ_and_weigh_the_same():
     label, _, _ = two_lesions()
     assert (lesion_weights((label == 2).to(torch.uint8), 2, heaviest=3.0) == 1).all()

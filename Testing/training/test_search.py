@@ -1,10 +1,13 @@
 """Cross-validation and search: resumable, summed up in one table."""
 
 import json
+import re
+from functools import partial
 
 import pytest
+import yaml
 from LiverTumorSegLib.__main__ import main as segment
-from LiverTumorSegLib.errors import UsageError
+from LiverTumorSegLib.errors import InputError, UsageError
 
 from LiverTumorSegTraining.evaluation.cli import main as evaluate
 from LiverTumorSegTraining.export.export_model import main as export
@@ -12,7 +15,7 @@ from LiverTumorSegTraining.recipe.config import load_config
 from LiverTumorSegTraining.training.cli import main
 from LiverTumorSegTraining.training.cross_validation import TABLE, cross_validate, summarise
 from LiverTumorSegTraining.training.loop import Trainer
-from LiverTumorSegTraining.training.search import check_space, search
+from LiverTumorSegTraining.training.search import check_space, search, suggest
 
 QUICK = {"optimiser__steps": 2, "run__overlays": False, "run__validation_quality": "quick"}
 
@@ -137,11 +140,88 @@ def test_hopeless_trials_are_pruned(pairs, tiny, tmp_path, monkeypatch):
         ({"optimiser.lerning_rate": [1, 2]}, "did you mean optimiser.learning_rate"),
         ({"optimiser.learning_rate": [1, 0.1, "log"]}, "give"),
         ({"optimiser.learning_rate": []}, "give"),
+        ({"optimiser.learning_rate": ["1e-3", "5e-5", "log"]}, "the lower first"),
+        ({"optimiser.learning_rate": ["low", "high", "log"]}, "two numbers"),
+        ({"optimiser.weight_decay": [0, 0.1, "log"]}, "above 0 for log"),
     ],
 )
 def test_a_wrong_space(tiny, space, words):
     with pytest.raises(UsageError, match=words):
         check_space(tiny(search__space=space))
+
+
+def test_numbers_without_a_point_are_numbers(tiny):
+    optuna = pytest.importorskip("optuna", reason="the search needs optuna")
+    space = yaml.safe_load(
+        "{optimiser.learning_rate: [5e-5, 1e-3, log], optimiser.weight_decay: [1e-4, 5e-5], "
+        "optimiser.kind: [sgd, muon]}"
+    )
+    config = tiny(search__space=space)
+    check_space(config)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
+    for _ in range(10):
+        trial = study.ask()
+        chosen = {key: suggest(trial, key, entry) for key, entry in config.search.space.items()}
+        assert 5e-5 <= chosen["optimiser.learning_rate"] <= 1e-3
+        assert chosen["optimiser.weight_decay"] in (1e-4, 5e-5)
+        assert chosen["optimiser.kind"] in ("sgd", "muon")
+
+
+def test_a_trial_that_diverges_is_given_up_and_the_search_goes_on(pairs, tiny, tmp_path):
+    pytest.importorskip("optuna", reason="the search needs optuna")
+    # At one of these rates no network stays finite.
+    changes = {**QUICK, "optimiser__steps": 6, "optimiser__kind": "sgd", "optimiser__warm_up": 0.0}
+    space = {"optimiser.learning_rate": [1e30, 1e-3]}
+    config = tiny(search__space=space, data__validation=["case2"], **changes)
+    summary = search(config, pairs, tmp_path / "s", 4)
+    states = {trial["values"]["optimiser.learning_rate"]: trial["state"] for trial in summary["trials"]}
+    assert states == {1e30: "PRUNED", 1e-3: "COMPLETE"}
+    assert summary["best"] == {"optimiser.learning_rate": 1e-3}
+    told = [trial for trial in summary["trials"] if trial["state"] == "PRUNED"]
+    assert all("not finite 3 steps in a row" in trial["diverged"] for trial in told)
+
+
+def test_a_search_in_which_every_trial_diverges_says_so(pairs, tiny, tmp_path):
+    pytest.importorskip("optuna", reason="the search needs optuna")
+    changes = {**QUICK, "optimiser__steps": 6, "optimiser__kind": "sgd", "optimiser__warm_up": 0.0}
+    config = tiny(search__space={"optimiser.learning_rate": [1e30]}, data__validation=["case2"], **changes)
+    with pytest.raises(UsageError, match=r"None of the 2 trials.*narrow search\.space.*lower optimiser\.learning"):
+        search(config, pairs, tmp_path / "s", 2)
+
+
+def splits_file(path, *folds):
+    path.write_text(json.dumps([{"train": train, "val": held_out} for train, held_out in folds]))
+    return path
+
+
+def test_a_splits_file_is_looked_at_before_the_first_fold(pairs, tiny, tmp_path):
+    first, second, third = (f"case{number}_portal" for number in range(3))
+    good = ([first, second], [third]), ([second, third], [first])
+    config = tiny(data__splits=splits_file(tmp_path / "two.json", *good), **QUICK)
+    for run in (cross_validate, partial(search, trials=1)):
+        with pytest.raises(UsageError, match=r"--folds is 3.*two\.json has 2: give --folds 2"):
+            run(config, pairs, tmp_path / "cv", folds=3)
+    config = tiny(data__splits=splits_file(tmp_path / "wrong.json", *good, ([first], ["nobody"])), **QUICK)
+    with pytest.raises(InputError, match="does not hold: nobody"):
+        cross_validate(config, pairs, tmp_path / "cv", 3)
+    assert not (tmp_path / "cv").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--fold", "1"], "--fold 1 needs --folds: give --folds N --fold 1"),
+        (["--data.folds", "2", "--fold", "1"], "give --folds 2 --fold 1 .* or --data.fold 1"),
+        (["--folds", "1", "--fold", "0"], "--fold 0 needs --folds"),
+        (["--folds", "-2"], "it must be 2 or more"),
+        (["--folds", "3", "--fold", "1", "--trials", "2"], "--fold does not go with --trials"),
+    ],
+)
+def test_a_fold_that_would_be_passed_over_is_refused(pairs, presets, tmp_path, capsys, options, words):
+    arguments = ["--config", str(presets / "tiny" / "subvolume_64.yaml"), "--data", str(pairs), "--output"]
+    assert main([*arguments, str(tmp_path / "run"), *options]) == 2
+    assert re.search(words, capsys.readouterr().err)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_search_needs_held_out_patients(pairs, tiny, tmp_path):

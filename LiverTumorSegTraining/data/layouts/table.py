@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+import math
 from pathlib import Path
 
 from LiverTumorSegLib.errors import InputError
 
 from LiverTumorSegTraining.data.case import Case, without_suffix
 
-TRUE = ("1", "true", "yes")
+TRUE, FALSE = ("true", "yes"), ("false", "no")
 
 
 def matches(root: Path) -> bool:
@@ -40,29 +41,62 @@ def find(root: Path, channels: list[str]) -> list[Case]:
     Raises
     ------
     InputError
-        If a column is missing or two rows have one name.
+        If a column is missing, two rows have one name, or a cell says what its column does not know.
     """
-    rows = list(csv.DictReader(lines_of(root)))
+    rows = csv.DictReader(lines_of(root))
     columns = channels if len(channels) > 1 else ["image"]
-    present = set(rows[0]) if rows else set()
+    present = set(rows.fieldnames or ())
     missing = [column for column in (*columns, "label") if column not in present]
     if missing:
         raise InputError(
             f"{root} has no column {', '.join(missing)}: its first line must name {', '.join(columns)}, label."
         )
     cases: dict[str, Case] = {}
-    for number, row in enumerate(rows, 2):
-        images = tuple(root.parent / row[column].strip() for column in columns)
-        name = (row.get("case") or without_suffix(images[0])).strip()
+    for row in rows:
+        where = f"{root}, line {rows.line_num}"
+        cell = {column: (text or "").strip() for column, text in row.items() if column is not None}
+        if not any(cell.values()):
+            continue  # spreadsheets end in lines of nothing but commas
+        empty = [column for column in columns if not cell[column]]
+        if empty:
+            raise InputError(f"{where}: {', '.join(empty)} is empty; give the path of the image or delete the line.")
+        images = tuple(root.parent / cell[column] for column in columns)
+        name = cell.get("case") or without_suffix(images[0])
         if name in cases:
-            raise InputError(f"{root}, line {number}: the case {name} is there twice; give each row its own name.")
-        label, fold = (row.get("label") or "").strip(), (row.get("fold") or "").strip()
+            raise InputError(f"{where}: the case {name} is there twice; give each row its own name.")
         cases[name] = Case(
             name,
-            (row.get("patient") or "").strip(),
+            cell.get("patient", ""),
             images,
-            root.parent / label if label else None,
-            (row.get("liver_only") or "").strip().lower() in TRUE,
-            int(fold) if fold.isdigit() else None,
+            root.parent / cell["label"] if cell["label"] else None,
+            _truth(cell.get("liver_only", ""), where),
+            _fold(cell.get("fold", ""), where),
         )
     return list(cases.values())
+
+
+def _truth(text: str, where: str) -> bool:
+    """Return what a cell of liver_only says: words, or a number as a spreadsheet writes it (1.0)."""
+    if text.lower() in (*TRUE, *FALSE):
+        return text.lower() in TRUE
+    number = _number(text) if text else 0.0
+    if number not in (0.0, 1.0):
+        raise InputError(f"{where}: liver_only is {text!r}; write 1 or yes, 0 or no, or leave it empty.")
+    return number == 1.0
+
+
+def _fold(text: str, where: str) -> int | None:
+    if not text:
+        return None
+    number = _number(text)
+    if number is None or number < 0 or number != int(number):
+        raise InputError(f"{where}: fold is {text!r}; write a whole number from 0 on, or leave it empty.")
+    return int(number)
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None

@@ -11,7 +11,6 @@ from LiverTumorSegLib.grid import Grid
 from LiverTumorSegLib.scan.dicomheader import quiet_pydicom
 from LiverTumorSegLib.scan.dicomseries import find_series
 from LiverTumorSegLib.scan.imageio import read_case
-from LiverTumorSegLib.scan.serieschoice import choose_series
 
 from LiverTumorSegTraining.data.studies.contours import contour_masks
 from LiverTumorSegTraining.data.studies.label_objects import LabelObject, label_objects
@@ -45,14 +44,6 @@ def series_of_labels(folder: Path) -> str | None:
             "that series, or the labels of the one that is there."
         )
     return uid
-
-
-def slice_distance_mm(folder: Path) -> float:
-    """Return the distance of the slices of a study's CT, from their headers alone."""
-    uid = series_of_labels(folder)
-    series, _ = choose_series(find_series(folder), folder, uid)
-    heights = np.array([one.position for one in series.slices]) @ series.first.normal
-    return float(np.median(np.diff(heights))) if len(heights) > 1 else 1.0
 
 
 def read_image(folder: Path) -> sitk.Image:
