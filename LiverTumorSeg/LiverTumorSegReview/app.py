@@ -62,7 +62,7 @@ class ReviewApp(TrameApp):
     Attributes
     ----------
     refused : LiverTumorSegError or None
-        Why the scan could not be read; the server ends with it.
+        Why the scan could not be read, or what beside it is of another scan; the server ends with it.
     """
 
     def __init__(
@@ -159,7 +159,7 @@ class ReviewApp(TrameApp):
         with self.state:
             self.state.opening = "Opening its result ..."
         try:
-            session = await asyncio.to_thread(_opened, self._files, self._case.image)
+            session = await asyncio.to_thread(_opened, self._files, self._case)
         except LiverTumorSegError as error:
             with self.state:
                 self.state.update({"opening": "", "message": str(error)})
@@ -206,14 +206,14 @@ class ReviewApp(TrameApp):
         self.desk.select(numbers[place % len(numbers)])
 
 
-def _opened(files: CaseFiles, image: Any) -> ReaderSession:
+def _opened(files: CaseFiles, case: CaseImage) -> ReaderSession:
     """Return a case's session, measured.
 
     All of it away from the page's own thread, its imports too: the slices do not wait for them.
     """
     from LiverTumorSegReview.storage import open_session
 
-    session = open_session(files, image)
+    session = open_session(files, case.image, case.sha256)
     session.rows()
     return session
 

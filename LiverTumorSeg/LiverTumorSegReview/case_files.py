@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import json
+import glob
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from LiverTumorSegLib.errors import InputError
 from LiverTumorSegLib.scan.imageio import case_name
 
-RESULT_ENDING = ".seg.nrrd"
+from LiverTumorSegReview.result_scan import RESULT_ENDING, is_result_of, scan_of
+
+REVIEWS = Path("results") / "review"
+"""Where the results of scans go that were opened without --output."""
 REVIEWED, ACCEPTED, AUTOSAVE = "reviewed", "accepted", "autosave"
 """What comes after a case's name in the files of a review; the result of the run itself is never overwritten."""
 
@@ -26,11 +30,14 @@ class CaseFiles:
         The CT: a file or a DICOM folder.
     folder : Path
         Where results are read and written.
+    scan_named : bool
+        Whether the reader named the scan of a result, not its report.
     """
 
     name: str
     scan: Path
     folder: Path
+    scan_named: bool = False
 
     def of(self, ending: str) -> Path:
         """Return a result file of this case by its ending, such as ``report.json``."""
@@ -57,7 +64,8 @@ def find_case(path: Path, scan: Path | None = None, output: Path | None = None) 
     scan : Path, optional
         The CT of a result, where it does not lie where the report says.
     output : Path, optional
-        Folder for the results of a scan that was not segmented yet; ``results/review`` when None.
+        Folder for the results of a scan that was not segmented yet; when None that of earlier work on this scan in
+        ``results/review``, else a new one there that no other scan has.
 
     Raises
     ------
@@ -69,12 +77,21 @@ def find_case(path: Path, scan: Path | None = None, output: Path | None = None) 
     result = _result_of(path)
     if result is None:
         name = case_name(path)
-        return CaseFiles(name, path, output or Path("results") / "review" / name)
+        return CaseFiles(name, path, output or _folder_of(path, name))
     name = result.name[: -len(RESULT_ENDING)]
-    found = scan or _scan_of(result, name)
+    found = scan or scan_of(result)
     if not found.exists():
         raise InputError(f"The scan {found} of {result.name} does not exist: name it with --scan.")
-    return CaseFiles(name, found, result.parent)
+    return CaseFiles(name, found, result.parent, scan_named=scan is not None)
+
+
+def _folder_of(scan: Path, name: str) -> Path:
+    """Return the folder of earlier work on a scan; scans of one name are told apart by where they lie."""
+    place = hashlib.sha256(str(scan.resolve()).encode(errors="surrogateescape")).hexdigest()[:8]
+    own = REVIEWS / f"{name}-{place}"
+    # Earlier versions called the folder as the scan; and a scan may have moved.
+    earlier = [own, REVIEWS / name, *sorted(REVIEWS.glob(f"{glob.escape(name)}-*"))]
+    return next((each for each in earlier if is_result_of(each / f"{name}{RESULT_ENDING}", scan)), own)
 
 
 def _result_of(path: Path) -> Path | None:
@@ -102,14 +119,3 @@ def _of_the_run(path: Path) -> Path:
         if path.name.endswith(ending):
             return path.with_name(path.name[: -len(ending)] + RESULT_ENDING)
     return path
-
-
-def _scan_of(result: Path, name: str) -> Path:
-    """Return where the report says that the scan is; a relative path starts here or at a folder above the result."""
-    report = result.with_name(f"{name}.report.json")
-    try:
-        stored = Path(json.loads(report.read_text(encoding="utf-8"))["input"]["path"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{result.name} has no readable report beside it: name its CT with --scan.") from error
-    places = [stored, *(folder / stored for folder in result.resolve().parents), result.parent / stored.name]
-    return next((each for each in places if each.exists()), stored)

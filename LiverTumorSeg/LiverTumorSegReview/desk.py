@@ -38,6 +38,8 @@ class Desk:
         The slices of a scan that came as DICOM.
     figures : tuple of LesionFigures
         The lesion table as it is shown.
+    preview : ndarray of uint8, [z, y, x], or None
+        What the scene shows instead of the session's labelmap while another sensitivity is looked at.
     followers : list of callable
         Called whenever the session's labelmap or verdicts became others.
     """
@@ -48,7 +50,7 @@ class Desk:
         self.session: ReaderSession | None = None
         self.dicom_files: tuple[str, ...] = ()
         self.figures: tuple[LesionFigures, ...] = ()
-        self.previewing = False
+        self.preview: np.ndarray | None = None
         self.followers: list[Callable[[], None]] = []
         self.strokes = Strokes(self._take_edit, self.answering)
 
@@ -71,7 +73,7 @@ class Desk:
             {
                 "opening": "Making the surfaces in 3D ...",
                 "has_result": True,
-                "has_probability": session.sensitivity is not None,
+                "has_probability": session.probability is not None,
                 "default_threshold": f"{session.threshold:.2f}",
                 "findings": finding_words(session),
                 "autosave_found": autosave_found,
@@ -95,6 +97,12 @@ class Desk:
             step(session)
             self.show()
 
+    def show_preview(self, labels: np.ndarray) -> None:
+        """Show what another sensitivity would give; nothing of the session changes."""
+        if self.scene is not None:
+            self.preview = labels
+            self.scene.set_labels(labels, surfaces=False)
+
     def select(self, number: int) -> None:
         """Jump to a lesion."""
         row = next((each for each in self.figures if each.number == number), None)
@@ -107,7 +115,7 @@ class Desk:
         """Show the session in scene and page."""
         if self.session is None or self.scene is None:
             return
-        self.previewing = False
+        self.preview = None
         self.scene.set_labels(self.session.labels)
         self._show_figures()
 
@@ -164,8 +172,8 @@ class Desk:
             # The offered work must be answered for before there is new work to keep.
             scene.set_labels(session.labels)
             return
-        revision = session.revision
-        if session.painted(scene.labels()):
+        revision, preview, self.preview = session.revision, self.preview, None
+        if session.painted(scene.labels(), preview):
             scene.set_labels(session.labels)
         if session.revision != revision:
             self._show_figures()

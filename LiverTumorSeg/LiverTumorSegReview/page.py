@@ -222,7 +222,9 @@ def _threshold_part(actions: Actions) -> None:
         html.Div("{{ preview }}", classes="text-caption", id="preview")
         v3.VBtn("Default {{ default_threshold }}", click=actions.slider.reset, size="x-small", id="default")
         with v3.VAlert(v_if=("slide_asked",), density="compact", classes="mt-1", id="slide-asked"):
-            html.Div("This replaces the tumours that you edited by hand. Undo brings them back.")
+            html.Div(
+                "This replaces the tumours that you edited by hand, not the liver's outline. Undo brings them back."
+            )
             v3.VBtn("Replace", click=(actions.slider.confirm, "[true]"), size="small", id="slide-take")
             v3.VBtn("Keep my edit", click=(actions.slider.confirm, "[false]"), size="small", id="slide-drop")
 

@@ -17,7 +17,10 @@ _TURN_S = 0.0002
 
 
 def start_reading(files: CaseFiles) -> Future[CaseImage]:
-    """Begin to read the CT of a case in a thread of its own; the result raises what reading raised."""
+    """Begin to read the CT of a case in a thread of its own; the result raises what reading raised.
+
+    It raises InputError too where a result or a review beside the case is of another scan.
+    """
     read: Future[CaseImage] = Future()
 
     def work() -> None:
@@ -26,7 +29,11 @@ def start_reading(files: CaseFiles) -> Future[CaseImage]:
         try:
             from LiverTumorSegLib.scan.imageio import read_case
 
-            read.set_result(read_case(files.scan))
+            from LiverTumorSegReview.own_files import require_own_files
+
+            scan = read_case(files.scan)
+            require_own_files(files, scan)
+            read.set_result(scan)
         except BaseException as error:  # whoever asks for the result gets it
             read.set_exception(error)
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ from LiverTumorSegReview.segmenting import Segmenting
 
 if TYPE_CHECKING:
     from LiverTumorSegLib.review.candidate import Change
+
+    from LiverTumorSegReview.session import ReaderSession
 
 FOLDER = "second_run"
 """Below the folder of the result: a second run never replaces the first one's files."""
@@ -47,7 +50,9 @@ class SecondRun:
     async def open_given(self) -> None:
         """Open the other result that was named on the command line, if one was."""
         if self._given is not None:
-            await self._open(self._given)
+            from LiverTumorSegReview.storage import read_other_result
+
+            await self._open(self._given, read_other_result)
 
     def take(self, number: int) -> None:
         """Take one change over; a step that can be undone."""
@@ -79,16 +84,16 @@ class SecondRun:
             self._desk.step(lambda session: session.merge(candidate, changes))
 
     async def _open_own(self) -> None:
-        await self._open(self._own)
+        from LiverTumorSegReview.storage import read_labels
 
-    async def _open(self, files: CaseFiles) -> None:
+        await self._open(self._own, lambda path, session: read_labels(path, session.image))
+
+    async def _open(self, files: CaseFiles, read: Callable[[Path, ReaderSession], np.ndarray]) -> None:
         session = self._desk.session
         if session is None:
             return
-        from LiverTumorSegReview.storage import read_labels
-
         try:
-            self._candidate = await asyncio.to_thread(read_labels, files.of("seg.nrrd"), session.image)
+            self._candidate = await asyncio.to_thread(read, files.of("seg.nrrd"), session)
         except LiverTumorSegError as error:
             with self._desk.state as state:
                 state.message = str(error)

@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 from LiverTumorSegLib.errors import InputError
+from LiverTumorSegLib.grid import Grid
 from LiverTumorSegLib.labels import LIVER, TUMOR
+from LiverTumorSegLib.pipeline.postprocess import Mask
 from LiverTumorSegLib.review.candidate import Change, merge
 from LiverTumorSegLib.review.edits import changed_region, erased_tumor_is_liver
 from LiverTumorSegLib.review.figures import LesionFigures, measure_session
 from LiverTumorSegLib.review.local import LocalLesion
-from LiverTumorSegLib.review.region import Labels
+from LiverTumorSegLib.review.region import Labels, Region, filled_box
 from LiverTumorSegLib.review.sensitivity import Preview, Sensitivity
 from LiverTumorSegLib.review.totals import Totals, totals
 from LiverTumorSegLib.review.verdicts import Verdict, Verdicts, follow_edit, follow_network, judge, open_verdicts
@@ -28,13 +30,15 @@ STEPS = 100
 
 @dataclass(frozen=True, eq=False)
 class _Step:
-    """What a step changed: the part of the labelmap before and after it, and the verdicts."""
+    """What a step changed: parts of the labelmap and of the organ before and after it, and all that goes with them."""
 
     words: str
     box: tuple[slice, ...]
     labels: tuple[Labels, Labels]
+    organs: tuple[Mask, Mask]
     verdicts: tuple[Verdicts, Verdicts]
     thresholds: tuple[float, float]
+    edited: tuple[bool, bool]
     same_lesions: bool
 
 
@@ -50,7 +54,12 @@ class ReaderSession:
     probability : sitk.Image, optional
         The kept tumour probability; without it there is no slider and no network score.
     provenance : dict, optional
-        ``model``, ``threshold``, ``quality`` of the report.
+        ``model``, ``threshold``, ``quality`` of the report, and the ``input_sha256`` of the scan it was made from.
+
+    Attributes
+    ----------
+    edited : bool
+        Whether tumour stands that was changed by hand: another sensitivity would replace it.
     """
 
     def __init__(
@@ -75,11 +84,20 @@ class ReaderSession:
         self._measured: tuple[LesionFigures, ...] | None = None
         self._steps: list[_Step] = []
         self._place = 0
-        self.sensitivity: Sensitivity | None = None
-        if probability is not None:
-            labelmap = sitk.GetImageFromArray(labels)
-            labelmap.CopyInformation(image)
-            self.sensitivity = Sensitivity.of(probability, labelmap, self.threshold)
+        self._organ: Mask = labels > 0
+        self._sensitivity = self._sensitivity_in_organ()
+
+    @property
+    def sensitivity(self) -> Sensitivity | None:
+        """Return the kept probability ready for any threshold, in the organ as it was drawn; None without one."""
+        if self._sensitivity is None:
+            self._sensitivity = self._sensitivity_in_organ()
+        return self._sensitivity
+
+    @property
+    def beyond_organ(self) -> Region | None:
+        """Return the tumour that another sensitivity let bulge beyond the organ's outline; None when there is none."""
+        return Region.of((self.labels > 0) & ~self._organ)
 
     def judge(self, number: int, verdict: Verdict) -> None:
         """Give a lesion a verdict; one step."""
@@ -88,15 +106,25 @@ class ReaderSession:
         words = f"lesion {number}: {verdict or 'no verdict'}"
         self._take(words, verdicts, labels, same_lesions=sizes[0] == sizes[1])
 
-    def painted(self, labels: Labels) -> bool:
+    def painted(self, labels: Labels, preview: Labels | None = None) -> bool:
         """Take over what the editor holds after a stroke, as one step; return whether it differs from what it holds.
 
-        It differs where erased tumour became liver.
+        It differs where erased tumour became liver. Where the stroke was drawn over the preview of another
+        sensitivity, only the stroke is the reader's.
+
+        Parameters
+        ----------
+        labels : ndarray of uint8, [z, y, x]
+            What the editor holds.
+        preview : ndarray of uint8, [z, y, x], optional
+            What it held before the stroke, where that was a preview.
         """
-        mended = erased_tumor_is_liver(self.labels, labels)
+        shown = self.labels if preview is None else preview
+        mended = erased_tumor_is_liver(shown, labels)
+        if preview is not None:
+            mended = np.where(mended != preview, mended, self.labels)
         if changed_region(self.labels, mended) is not None:
-            self.edited = True
-            self._take("edit", follow_edit(self.verdicts, mended), mended)
+            self._edit("edit", mended)
         return mended is not labels
 
     def preview(self, threshold: float) -> Preview | None:
@@ -104,28 +132,28 @@ class ReaderSession:
         return None if self.sensitivity is None else self.sensitivity.preview(threshold)
 
     def slide(self, threshold: float) -> None:
-        """Replace the tumour by that of another threshold, as one step; what was rejected stays rejected."""
+        """Replace the tumour by that of another threshold, as one step.
+
+        What was rejected stays rejected, and the organ keeps the outline that was drawn.
+        """
         if self.sensitivity is None:
             return
         moved = self.labels.copy()
         settled = self.sensitivity.settle(threshold).labels
         moved[self.sensitivity.box] = settled
-        self._take(f"threshold {threshold:.2f}", *follow_network(self.verdicts, moved), threshold)
-        self.edited = False
+        verdicts, labels = follow_network(self.verdicts, moved)
+        self._take(f"threshold {threshold:.2f}", verdicts, labels, threshold=threshold, edited=False)
 
     def find(self, found: LocalLesion) -> int:
         """Take over a lesion that was found where the reader pointed, as one step; return its number."""
-        self.edited = True
-        self._take("found", follow_edit(self.verdicts, found.labels), found.labels)
+        self._edit("found", found.labels)
         lesion = self.verdicts.standing_at(found.region.seed)
         assert lesion is not None  # it has just become tumour
         return lesion.number
 
     def merge(self, candidate: Labels, changes: Sequence[Change]) -> None:
         """Take changes of a second run over, as one step."""
-        merged = merge(self.labels, candidate, changes)
-        self.edited = True
-        self._take("merged", follow_edit(self.verdicts, merged), merged)
+        self._edit("merged", merge(self.labels, candidate, changes))
 
     @property
     def can_undo(self) -> bool:
@@ -149,10 +177,29 @@ class ReaderSession:
             self._put(self._steps[self._place], 1)
             self._place += 1
 
-    def restore(self, labels: Labels, verdicts: Verdicts) -> None:
-        """Take over what an autosave holds, as one step."""
-        self.edited = True
-        self._take("restored", verdicts, labels.copy())
+    def restore(
+        self,
+        labels: Labels,
+        verdicts: Verdicts,
+        threshold: float | None = None,
+        edited: bool = True,
+        beyond_organ: Region | None = None,
+    ) -> None:
+        """Take over what a review or an autosave holds, as one step.
+
+        Parameters
+        ----------
+        labels, verdicts
+            As they were kept.
+        threshold : float, optional
+            The one that was shown; as it is now when None.
+        edited, beyond_organ
+            As the attributes say.
+        """
+        organ = labels > 0
+        if beyond_organ is not None:
+            organ[beyond_organ.box] &= ~beyond_organ.mask
+        self._take("restored", verdicts, labels.copy(), threshold=threshold, edited=edited, organ=organ)
 
     def rows(self) -> tuple[LesionFigures, ...]:
         """Return the lesion table."""
@@ -174,19 +221,38 @@ class ReaderSession:
         organ, tumor = np.count_nonzero(self.labels >= LIVER.value), np.count_nonzero(self.labels == TUMOR.value)
         return {"liver": organ * voxel_ml, "tumor": tumor * voxel_ml}
 
+    def _edit(self, words: str, labels: Labels) -> None:
+        """Take over what was drawn, found or merged: from here on the organ is what it says there."""
+        organ = np.where(labels != self.labels, labels > 0, self._organ)
+        self._take(words, follow_edit(self.verdicts, labels), labels, edited=True, organ=organ)
+
     def _take(
         self,
         words: str,
         verdicts: Verdicts,
         labels: Labels,
+        *,
         threshold: float | None = None,
+        edited: bool | None = None,
+        organ: Mask | None = None,
         same_lesions: bool = False,
     ) -> None:
-        region = changed_region(self.labels, labels)
-        box = region.box if region is not None else (slice(0, 0),) * 3
-        thresholds = self.shown_threshold, self.shown_threshold if threshold is None else threshold
-        parts = self.labels[box].copy(), labels[box].copy()
-        step = _Step(words, box, parts, (self.verdicts, verdicts), thresholds, same_lesions)
+        """Do a step; what is not given stays as it is."""
+        organ = self._organ if organ is None else organ
+        changed = labels != self.labels
+        if organ is not self._organ:
+            changed |= organ != self._organ
+        box = filled_box(changed) or (slice(0, 0),) * 3
+        step = _Step(
+            words,
+            box,
+            (self.labels[box].copy(), labels[box].copy()),
+            (self._organ[box].copy(), organ[box].copy()),
+            (self.verdicts, verdicts),
+            (self.shown_threshold, self.shown_threshold if threshold is None else threshold),
+            (self.edited, self.edited if edited is None else edited),
+            same_lesions,
+        )
         self._steps = [*self._steps[: self._place], step][-STEPS:]
         self._place = len(self._steps)
         self._now(step, labels, 1)
@@ -198,7 +264,17 @@ class ReaderSession:
 
     def _now(self, step: _Step, labels: Labels, side: int) -> None:
         self.labels, self.verdicts, self.shown_threshold = labels, step.verdicts[side], step.thresholds[side]
+        self.edited = step.edited[side]
+        if not np.array_equal(*step.organs):
+            self._organ[step.box] = step.organs[side]
+            self._sensitivity = None
         if not step.same_lesions:
             self._measured = None
         self.saved = False
         self.revision += 1
+
+    def _sensitivity_in_organ(self) -> Sensitivity | None:
+        if self.probability is None:
+            return None
+        organ = Grid.of(self.image).image(self._organ.astype(np.uint8))
+        return Sensitivity.of(self.probability, organ, self.threshold)

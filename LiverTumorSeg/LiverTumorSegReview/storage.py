@@ -11,22 +11,33 @@ import numpy as np
 import SimpleITK as sitk
 from LiverTumorSegLib import __version__
 from LiverTumorSegLib.errors import InputError
-from LiverTumorSegLib.grid import Grid
+from LiverTumorSegLib.grid import Grid, grid_difference
 from LiverTumorSegLib.labels import LIVER_TUMOR
-from LiverTumorSegLib.output.segfile import onto_grid, read_segmentation, write_segmentation
+from LiverTumorSegLib.output.segfile import read_segmentation, write_segmentation
 from LiverTumorSegLib.review.accepted import write_accepted_dicom
 from LiverTumorSegLib.review.lesion_rows import row_of, write_rows
 from LiverTumorSegLib.review.page import write_session_page
+from LiverTumorSegLib.review.region import Region
 from LiverTumorSegLib.review.training_pair import TrainingPair, write_training_pair
 from LiverTumorSegLib.review.verdicts import accepted_only, restored_verdicts, stored_verdicts
 from LiverTumorSegLib.wholefile import write_text
 
 from LiverTumorSegReview.case_files import ACCEPTED, AUTOSAVE, REVIEWED, CaseFiles
+from LiverTumorSegReview.result_scan import INPUT_SHA256, recorded_sha256
 from LiverTumorSegReview.session import ReaderSession
 
 
-def open_session(files: CaseFiles, image: sitk.Image) -> ReaderSession:
+def open_session(files: CaseFiles, image: sitk.Image, scan_sha256: str = "") -> ReaderSession:
     """Open the result of a case; what was reviewed and saved before goes on from there.
+
+    Parameters
+    ----------
+    files : CaseFiles
+        Whose result.
+    image : sitk.Image
+        The scan.
+    scan_sha256 : str
+        Of the scan: a finding says so when the result was made from another file.
 
     Raises
     ------
@@ -37,12 +48,34 @@ def open_session(files: CaseFiles, image: sitk.Image) -> ReaderSession:
     report = _json(files.of("report.json"))
     kept = files.of("tumor-probability.nrrd")
     probability = sitk.ReadImage(str(kept)) if kept.is_file() else None
-    provenance = {key: report[key] for key in ("model", "threshold", "quality", "findings") if key in report}
+    provenance: dict[str, Any] = {
+        key: report[key] for key in ("model", "threshold", "quality", "findings") if key in report
+    }
+    recorded = recorded_sha256(files.of("seg.nrrd"))
+    provenance["input_sha256"] = recorded
+    if recorded and scan_sha256 and recorded != scan_sha256:
+        words = f"The result was not made from {files.scan.name} itself: make sure that it is the same scan."
+        other = {"grade": "warning", "code": "another_file", "message": words}
+        provenance["findings"] = [*provenance.get("findings", ()), other]
     session = ReaderSession(image, labels, probability, provenance)
     if files.of(f"{REVIEWED}.seg.nrrd").is_file():
         _restore(session, files, REVIEWED)
         session.saved = True
     return session
+
+
+def read_other_result(path: Path, session: ReaderSession) -> np.ndarray:
+    """Return another result of a session's scan, as ``read_labels`` does.
+
+    Raises
+    ------
+    InputError
+        It is unreadable or of another scan.
+    """
+    own, other = session.provenance.get("input_sha256"), recorded_sha256(path)
+    if own and other and own != other:
+        raise InputError(f"{path} was made from another scan: give another result of this one with --compare.")
+    return read_labels(path, session.image)
 
 
 def save(files: CaseFiles, session: ReaderSession) -> dict[str, Path]:
@@ -125,7 +158,13 @@ def drop_autosave(files: CaseFiles) -> None:
 def _store(session: ReaderSession, files: CaseFiles, kind: str) -> None:
     """Write labelmap and verdicts; the verdicts last, since they say that both are whole."""
     labelmap = _image(session.labels, session.image)
-    verdicts = json.dumps(stored_verdicts(session.verdicts))
+    beyond = session.beyond_organ
+    state = {
+        "threshold": session.shown_threshold,
+        "edited": session.edited,
+        "beyond_organ": None if beyond is None else beyond.packed(),
+    }
+    verdicts = json.dumps({**stored_verdicts(session.verdicts), **state})
     files.of(f"{kind}.json").unlink(missing_ok=True)
     write_segmentation(files.of(f"{kind}.seg.nrrd"), labelmap, LIVER_TUMOR, _metadata(session))
     write_text(files.of(f"{kind}.json"), verdicts)
@@ -135,7 +174,15 @@ def _restore(session: ReaderSession, files: CaseFiles, kind: str) -> None:
     labels = read_labels(files.of(f"{kind}.seg.nrrd"), session.image)
     stored = _json(files.of(f"{kind}.json"))
     verdicts = restored_verdicts(stored, labels) if stored else restored_verdicts(_none(), labels)
-    session.restore(labels, verdicts)
+    # Earlier versions kept no more than the verdicts.
+    beyond = stored.get("beyond_organ")
+    session.restore(
+        labels,
+        verdicts,
+        stored.get("threshold"),
+        stored.get("edited", True),
+        None if beyond is None else Region.unpacked(beyond),
+    )
 
 
 def _none() -> dict[str, Any]:
@@ -143,15 +190,20 @@ def _none() -> dict[str, Any]:
 
 
 def read_labels(path: Path, image: sitk.Image) -> np.ndarray:
-    """Return a segmentation on the grid of a scan, uint8 [z, y, x]: 0, 1 liver, 2 tumour.
+    """Return a segmentation of a scan, uint8 [z, y, x]: 0, 1 liver, 2 tumour.
 
     Raises
     ------
     InputError
-        An unreadable file, or one without segments of these names.
+        An unreadable file, one of another grid, or one without segments of these names.
     """
     labelmap, names = read_segmentation(path)
-    values = sitk.GetArrayFromImage(onto_grid(labelmap, image))
+    difference = grid_difference(image, labelmap)
+    if difference is not None:
+        raise InputError(
+            f"{path} does not lie on the grid of the scan (it has {difference}): name its own scan with --scan."
+        )
+    values = sitk.GetArrayFromImage(labelmap)
     if not names:
         return values.astype(np.uint8)
     labels = np.zeros(values.shape, np.uint8)
@@ -172,6 +224,8 @@ def _image(labels: np.ndarray, image: sitk.Image) -> sitk.Image:
 def _metadata(session: ReaderSession) -> dict[str, str]:
     model = session.provenance.get("model") or {}
     metadata = {"LiverTumorSeg_version": __version__, "LiverTumorSeg_reviewed": session.totals().words()}
+    if session.provenance.get("input_sha256"):
+        metadata[INPUT_SHA256] = session.provenance["input_sha256"]
     if model:
         metadata["LiverTumorSeg_model"] = f"{model.get('id')} {model.get('version')} {model.get('sha256')}"
     return metadata

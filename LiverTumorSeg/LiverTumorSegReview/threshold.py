@@ -24,20 +24,19 @@ class ThresholdSlider:
     def preview(self, sensitivity: float) -> None:
         """Show what a sensitivity would give; nothing of the session changes."""
         desk = self._desk
-        session, scene = desk.session, desk.scene
-        if session is None or scene is None or session.sensitivity is None:
+        session = desk.up_to_date()  # a stroke that is not taken over yet would be lost under the preview
+        if session is None or session.sensitivity is None:
             return
         threshold = 1 - float(sensitivity)
         if abs(threshold - session.shown_threshold) < 0.005:
-            if desk.previewing:
+            if desk.preview is not None:
                 desk.show()
             return
-        desk.previewing = True
         started = time.perf_counter()
         shown = session.sensitivity.preview(threshold)
         labels = session.labels.copy()
         labels[session.sensitivity.box] = shown.labels
-        scene.set_labels(labels, surfaces=False)
+        desk.show_preview(labels)
         spent = 1000 * (time.perf_counter() - started)
         desk.state.preview = f"{shown.lesions} lesions, {shown.tumor_ml:.1f} ml ({spent:.0f} ms)"
 

@@ -1,7 +1,6 @@
 """A reader's session without a browser: steps and their undo, saving, reopening, autosave, which files are a case."""
 
 import csv
-import json
 
 import numpy as np
 import pytest
@@ -10,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from LiverTumorSegLib.errors import InputError
 from LiverTumorSegLib.grid import Grid
-from LiverTumorSegLib.labels import LIVER_TUMOR
-from LiverTumorSegLib.output.segfile import read_segmentation, write_segmentation
+from LiverTumorSegLib.output.segfile import read_segmentation
 from LiverTumorSegLib.review.candidate import differences
 from LiverTumorSegLib.review.figures import measure_session
 from LiverTumorSegLib.review.local import find_lesion, kept_probability_here, plan_around
@@ -28,54 +26,18 @@ from LiverTumorSegReview.storage import (
 )
 
 
-def labels_of_three() -> np.ndarray:
-    """Return a liver box with lesions of 64, 27 and 8 voxels: numbers 1, 2, 3."""
-    labels = np.zeros((20, 24, 28), np.uint8)
-    labels[2:18, 2:22, 2:26] = 1
-    labels[4:8, 4:8, 4:8] = 2
-    labels[10:13, 10:13, 10:13] = 2
-    labels[14:16, 18:20, 20:22] = 2
-    return labels
+def state_of(session):
+    """Return all that a step changes; the organ is what a preview at another threshold leaves as liver."""
+    organ = session.preview(0.4).labels > 0
+    return session.labels.copy(), session.verdicts, (session.shown_threshold, session.edited), organ
 
 
-def images(labels):
-    """Return CT and kept probability of a labelmap; a fourth lesion shows only at a lower threshold."""
-    ct = sitk.GetImageFromArray(np.choose(labels, (-80, 110, 60)).astype(np.int16))
-    probability = np.where(labels == 2, 230, 0).astype(np.uint8)
-    probability[5:9, 12:16, 16:20] = 50
-    kept = sitk.GetImageFromArray(probability)
-    for image in (ct, kept):
-        image.SetSpacing((2.0, 2.0, 2.5))
-        image.SetOrigin((-20.0, 30.0, 10.0))
-    return ct, kept
-
-
-@pytest.fixture
-def case(tmp_path):
-    """Return the folder of a result with its scan, report and kept probability."""
-    labels = labels_of_three()
-    ct, kept = images(labels)
-    sitk.WriteImage(ct, str(tmp_path / "scan.nii.gz"))
-    folder = tmp_path / "results"
-    folder.mkdir()
-    labelmap = sitk.GetImageFromArray(labels)
-    labelmap.CopyInformation(ct)
-    write_segmentation(folder / "scan.seg.nrrd", labelmap, LIVER_TUMOR)
-    sitk.WriteImage(kept, str(folder / "scan.tumor-probability.nrrd"))
-    report = {
-        "input": {"path": str(tmp_path / "scan.nii.gz")},
-        "model": {"id": "liver-tumor", "version": "0.3.0", "sha256": "0"},
-        "threshold": 0.3,
-        "findings": [{"grade": "warning", "code": "x", "message": "Look."}],
-    }
-    (folder / "scan.report.json").write_text(json.dumps(report), encoding="utf-8")
-    return folder
-
-
-def session_of_three():
-    labels = labels_of_three()
-    ct, kept = images(labels)
-    return ReaderSession(ct, labels, kept, {"threshold": 0.3})
+def assert_same_state(session, expected):
+    labels, verdicts, settled, organ = state_of(session)
+    assert np.array_equal(labels, expected[0])
+    assert verdicts is expected[1]
+    assert settled == expected[2]
+    assert np.array_equal(organ, expected[3])
 
 
 ACTIONS = ("accept", "reject", "unsure", "paint", "erase", "slide", "undo", "redo")
@@ -83,16 +45,15 @@ ACTIONS = ("accept", "reject", "unsure", "paint", "erase", "slide", "undo", "red
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 9)), max_size=14))
-def test_every_step_can_be_undone_and_done_again(actions):
-    session = session_of_three()
-    states = [(session.labels.copy(), session.verdicts)]
+def test_every_step_can_be_undone_and_done_again(session_of_three, actions):
+    session = session_of_three(bulge=True)
+    states = [state_of(session)]
     for action, n in actions:
         if action in ("undo", "redo"):
             getattr(session, action)()
             continue
         while session.can_redo:
             session.redo()
-        del states[1:]
         revision = session.revision
         if action in ("accept", "reject", "unsure"):
             if session.verdicts.lesions:
@@ -109,19 +70,20 @@ def test_every_step_can_be_undone_and_done_again(actions):
         assert [(row.lesion, row.verdict, row.place) for row in shown] == [
             (x.lesion, x.verdict, x.place) for x in fresh
         ]
-    end = session.labels.copy(), session.verdicts
-    while session.can_undo:
-        session.undo()
-    assert np.array_equal(session.labels, states[0][0])
-    assert session.verdicts is states[0][1]
+        if session.revision != revision:
+            states.append(state_of(session))
     while session.can_redo:
         session.redo()
-    if not any(action in ("undo", "redo") for action, _ in actions):
-        assert np.array_equal(session.labels, end[0])
-        assert session.verdicts is end[1]
+    for expected in reversed(states):
+        assert_same_state(session, expected)
+        session.undo()
+    assert not session.can_undo
+    for expected in states:
+        assert_same_state(session, expected)
+        session.redo()
 
 
-def test_erased_tumor_is_liver_and_erased_liver_is_gone():
+def test_erased_tumor_is_liver_and_erased_liver_is_gone(labels_of_three, session_of_three):
     session = session_of_three()
     drawn = session.labels.copy()
     drawn[4:8, 4:8, 4:8] = 0
@@ -134,7 +96,7 @@ def test_erased_tumor_is_liver_and_erased_liver_is_gone():
     assert (session.labels[4:8, 4:8, 4:8] == 0).all()
 
 
-def test_the_slider_keeps_what_was_rejected_and_is_one_step():
+def test_the_slider_keeps_what_was_rejected_and_is_one_step(session_of_three):
     session = session_of_three()
     session.judge(1, "reject")
     session.slide(0.15)
@@ -146,7 +108,7 @@ def test_the_slider_keeps_what_was_rejected_and_is_one_step():
     assert (session.labels[5:9, 12:16, 16:20] == 1).all()
 
 
-def test_saving_and_opening_again(case):
+def test_saving_and_opening_again(labels_of_three, case):
     files = find_case(case)
     session = open_session(files, read_case(files.scan).image)
     assert session.threshold == 0.3
@@ -187,7 +149,7 @@ def test_saving_and_opening_again(case):
     assert np.array_equal(again.labels, labels_of_three()), "the network's result is one undo away"
 
 
-def test_a_lesion_that_was_pointed_at_is_one_step():
+def test_a_lesion_that_was_pointed_at_is_one_step(labels_of_three, session_of_three):
     session = session_of_three()
     plan = plan_around(Grid.of(session.image), session.image.TransformIndexToPhysicalPoint((17, 13, 6)))
     here = kept_probability_here(session.probability, session.image, plan)
@@ -201,7 +163,7 @@ def test_a_lesion_that_was_pointed_at_is_one_step():
     assert np.array_equal(session.labels, labels_of_three())
 
 
-def test_changes_of_a_second_run_are_one_step():
+def test_changes_of_a_second_run_are_one_step(labels_of_three, session_of_three):
     session = session_of_three()
     session.judge(1, "accept")
     candidate = labels_of_three()
@@ -218,7 +180,7 @@ def test_changes_of_a_second_run_are_one_step():
     assert np.array_equal(session.labels, labels_of_three())
 
 
-def test_of_dicom_input_the_accepted_lesions_are_saved_as_dicom_too(tmp_path, dicom_series):
+def test_of_dicom_input_the_accepted_lesions_are_saved_as_dicom_too(labels_of_three, images, tmp_path, dicom_series):
     pydicom = pytest.importorskip("pydicom")
     pytest.importorskip("highdicom", reason="DICOM SEG is written with highdicom")
     labels = labels_of_three()
