@@ -15,6 +15,7 @@ from pathlib import Path
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+from .batch.account import every_outcome, left_out
 from .batch.case import CaseWork, bundles_of, segmenter_of
 from .batch.cluster import run_over_cluster
 from .batch.jobs import Job
@@ -53,13 +54,17 @@ def _run(options: argparse.Namespace, messages: Messages, stop: list[bool]) -> i
     segmenter = segmenter_of(options)
     requests = requests_of(options, segmenter.bundles[0].channels)
     folder = output_folder(options)
+    for path, held in requests.folders.items():
+        messages.findings(path.resolve().name, held.findings())
     failure: LiverTumorSegError | None = None
+    jobs = [Job(number, files, files.paths[0] in requests.many) for number, files in enumerate(requests.cases)]
     if requests.many or options.workers or options.dask:
-        outcomes, failure = _side_by_side(options, segmenter, requests, messages, stop)
+        outcomes, failure = _side_by_side(options, segmenter, jobs, messages, stop)
     else:
         outcomes = _one_by_one(options, segmenter, requests, messages, stop)
     if requests.many:
-        write_summary(folder, outcomes)
+        work = CaseWork(segmenter, options, lambda: stop[0])
+        write_summary(folder, [*every_outcome(jobs, outcomes, work), *left_out(requests.folders)])
     if failure is not None:
         raise failure
     return max((outcome.exit_code for outcome in outcomes), default=0)
@@ -80,10 +85,9 @@ def _one_by_one(
 
 
 def _side_by_side(
-    options: argparse.Namespace, segmenter: Segmenter, requests: Requests, messages: Messages, stop: list[bool]
+    options: argparse.Namespace, segmenter: Segmenter, jobs: list[Job], messages: Messages, stop: list[bool]
 ) -> tuple[list[Outcome], LiverTumorSegError | None]:
     """Do the cases in worker processes, here or of a cluster; also return what kept from doing all."""
-    jobs = [Job(number, files, files.paths[0] in requests.many) for number, files in enumerate(requests.cases)]
     if options.dask:
         return run_over_cluster(options, segmenter.provenance(), jobs, messages, lambda: stop[0])
     plan = worker_plan(len(jobs), segmenter, options.workers)

@@ -14,17 +14,28 @@ from .output.dicomseg import require_highdicom
 from .pipeline.postprocess import Postprocessing
 from .pipeline.quality import QUALITIES
 from .scan.channels import CaseFiles, group_inputs
-from .scan.collection import scans_in
+from .scan.collection import Collection, scans_in
 from .scan.imageio import case_name
 from .wholefile import cannot_write, require_room
 
 
 @dataclass(frozen=True)
 class Requests:
-    """The cases of a command line, and which of their paths came from a folder of many scans."""
+    """What a command line asks for.
+
+    Attributes
+    ----------
+    cases : tuple of CaseFiles
+        Each with a name of its own.
+    many : frozenset of Path
+        Those of their paths that came from a folder of many scans.
+    folders : dict of Path to Collection
+        What the folders among the inputs hold.
+    """
 
     cases: tuple[CaseFiles, ...]
     many: frozenset[Path]
+    folders: dict[Path, Collection]
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -152,11 +163,9 @@ def requests_of(options: argparse.Namespace, channels: tuple[str, ...]) -> Reque
         When a case folder lacks a channel.
     """
     given = list(map(Path, options.inputs))
-    collections = [scans_in(path, channels) for path in given]
-    inputs = [
-        path for one, found in zip(given, collections, strict=True) for path in ([one] if found is None else found)
-    ]
-    many = {path for found in collections if found is not None for path in found}
+    found = {path: scans_in(path, channels, Path(options.output)) for path in given}
+    inputs = [scan for path in given for scan in found[path].scans]
+    many = {scan for path in given for scan in found[path].scans if found[path].scans != [path]}
     # A folder that stands for a case of several channels is not among the files of that case.
     many |= {path for folder in many if folder.is_dir() for path in folder.iterdir()}
     cases = group_inputs(inputs, channels)
@@ -170,7 +179,7 @@ def requests_of(options: argparse.Namespace, channels: tuple[str, ...]) -> Reque
         result = Path(options.output) / f"{name}.{options.format}"
         if any(result.exists() and path.exists() and result.samefile(path) for path in inputs):
             raise UsageError(f"The segmentation would overwrite the scan {result}: name another folder with --output.")
-    return Requests(tuple(cases), frozenset(many))
+    return Requests(tuple(cases), frozenset(many), {path: held for path, held in found.items() if path.is_dir()})
 
 
 def output_folder(options: argparse.Namespace) -> Path:

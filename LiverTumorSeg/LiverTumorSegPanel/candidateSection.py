@@ -104,7 +104,7 @@ class CandidateSection(Section):
             k, j, i = (float(np.mean(indices)) for indices in np.nonzero(self._changes[row].region.mask))
             k, j, i = (at + s.start for at, s in zip((k, j, i), self._changes[row].region.box, strict=True))
             matrix = np.array(gridOf(self._session.volumeNode).ijkToRas)
-            jumpTo(self._session.node, tuple((matrix @ (i, j, k, 1.0))[:3]))
+            jumpTo(self._session.volumeNode, tuple((matrix @ (i, j, k, 1.0))[:3]))
 
     def _onMerge(self) -> None:
         row = self.ui.candidateList.currentRow
@@ -112,16 +112,21 @@ class CandidateSection(Section):
             self._merge([self._changes[row]])
 
     def _onMergeAll(self) -> None:
-        safe = without_loss(self._changes)
-        lost = len(self._changes) - len(safe)
-        chosen = self._changes
+        changes = self._changes
+        safe = without_loss(changes)
+        lost = len(changes) - len(safe)
+        chosen = changes
         if lost:
             question = _(
                 "{lost} of {count} changes would undo a correction of yours or bring back a lesion that you rejected. "
                 "Take these over too? With No, only the others are taken over."
             )
-            if not slicer.util.confirmYesNoDisplay(question.format(lost=lost, count=len(self._changes))):
+            if not slicer.util.confirmYesNoDisplay(question.format(lost=lost, count=len(changes))):
                 chosen = safe
+            if self._changes is not changes:  # a run ended while the question was open, or a stroke was followed
+                words = _("What there is to take over has changed meanwhile, and nothing was taken over. Look again.")
+                slicer.util.infoDisplay(words)
+                return
         self._merge(chosen)
 
     def _merge(self, changes: Sequence[Change]) -> None:

@@ -9,11 +9,11 @@ TAG = "LiverTumorSegDiameter"
 
 
 def showDiameters(node, ends: list[list[tuple[float, float, float]]]) -> None:
-    """Draw a line between each pair of points of a segmentation node's own frame, in place of the ones before.
+    """Draw a line between each pair of points of a node's own frame, in place of the ones before.
 
     Parameters
     ----------
-    node : vtkMRMLSegmentationNode
+    node : vtkMRMLTransformableNode
         Its parent transform is that of the lines.
     ends : list of lists of 2 points
         RAS mm; an empty list draws no line.

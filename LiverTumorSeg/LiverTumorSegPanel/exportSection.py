@@ -7,7 +7,7 @@ from pathlib import Path
 
 import slicer
 from LiverTumorSegLib.errors import InputError
-from LiverTumorSegLib.review.accepted import require_accepted
+from LiverTumorSegLib.review.accepted import accepted_dicom_names, require_accepted
 from LiverTumorSegLib.review.lesion_rows import write_rows
 from slicer.i18n import tr as _
 
@@ -114,7 +114,7 @@ class ExportSection(Section):
             name = fileStem(self._node.GetName())
 
             def choose() -> Path | None:
-                folder = chooseFolder(_("Folder for DICOM SEG and SR"))
+                folder = chooseFolder(_("Folder for DICOM SEG and SR"), accepted_dicom_names(name))
                 return None if folder is None else folder / name
 
             self._write("dicom", choose, files)
@@ -126,12 +126,18 @@ class ExportSection(Section):
     def _mayExport(self, packages: dict[str, str]) -> bool:
         """Whether there is something to export and what writes it is installed; says what is missing."""
         self._beforeExport()
+        session = self._session
         try:
-            require_accepted(self._session.verdicts)
+            require_accepted(session.verdicts)
         except InputError as error:
             slicer.util.warningDisplay(str(error))
             return False
-        return ensurePackages(packages)
+        if not ensurePackages(packages):
+            return False
+        if self._session is not session:  # a run ended while something was installed
+            slicer.util.infoDisplay(_("Another result is shown by now, and nothing was written. Choose yours again."))
+            return False
+        return True
 
     def _write(self, kind: str, choose: Callable[[], Path | None], files: list[str] | None = None) -> None:
         """Take the session as it is, ask where to, and let the child process write it."""

@@ -12,6 +12,7 @@ from pathlib import Path
 import slicer
 from LiverTumorSegLib.followup.inputs import linked_image
 from LiverTumorSegLib.labelnames import result_name
+from LiverTumorSegLib.labels import LIVER_TUMOR
 from LiverTumorSegLib.scan.imageio import case_name
 from slicer.i18n import tr as _
 
@@ -20,8 +21,8 @@ from LiverTumorSegPanel.inferenceProcess import pythonExecutable
 from LiverTumorSegPanel.pollTimer import PollTimer
 from LiverTumorSegPanel.privateFolder import makePrivateFolder, removePrivateFolder
 from LiverTumorSegPanel.segmentationRun import unexpectedEnd
-from LiverTumorSegPanel.segmentLabels import readLabels
-from LiverTumorSegPanel.volumeExport import TakenImage, coreGrid, takeVolume
+from LiverTumorSegPanel.segmentLabels import readLabels, segmentIdOf
+from LiverTumorSegPanel.volumeExport import TakenImage, coreGrid, gridOf, takeVolume
 
 POLL_MS = 100
 NO_IMAGE = "-"
@@ -78,6 +79,15 @@ class TimePointNodes:
         """Date of the study as YYYY-MM-DD; empty where the scene does not know it."""
         return studyDay(self.volumeNode)
 
+    @property
+    def stamp(self) -> tuple:
+        """What differs once its segments, its CT or the place of that were changed."""
+        segments = (
+            self.node.GetBinaryLabelmapInternalRepresentation(segmentIdOf(self.node, x.name)) for x in LIVER_TUMOR
+        )
+        times = tuple(image.GetMTime() if image is not None else 0 for image in segments)
+        return self.node.GetID(), times, self.volumeNode.GetImageData().GetMTime(), gridOf(self.volumeNode)
+
 
 @dataclass(frozen=True)
 class TimePointFile:
@@ -116,6 +126,11 @@ class TimePointFile:
     def day(self) -> str:
         """A file does not say."""
         return ""
+
+    @property
+    def stamp(self) -> tuple:
+        """What differs once the file was written again."""
+        return self.path, self.path.stat().st_mtime_ns if self.path.is_file() else 0
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import qt
 import slicer
+import vtk
 from LiverTumorSegLib.wholefile import write_text
 from slicer.i18n import tr as _
 
@@ -16,11 +17,15 @@ from LiverTumorSegPanel.followUpProcess import FollowUpAnswer, FollowUpProcess, 
 from LiverTumorSegPanel.followUpWords import changeRow, densityTip, responseText, totalsText
 from LiverTumorSegPanel.growthPicture import curvesOf, drawGrowth
 from LiverTumorSegPanel.panelFinding import PanelFinding
+from LiverTumorSegPanel.pollTimer import PollTimer
 from LiverTumorSegPanel.resultRecords import hasLiverAndTumor, isResult
 from LiverTumorSegPanel.section import Section
+from LiverTumorSegPanel.segmentLabels import EDIT_EVENTS
 from LiverTumorSegPanel.volumeExport import fileStem
 
 STEPS = 1000
+CHANGE_SETTLES_MS = 200
+"""What was compared is looked at again this long after the last change of it."""
 
 
 class FollowUpSection(Section):
@@ -47,6 +52,9 @@ class FollowUpSection(Section):
         self._file: Path | None = None
         self._process: FollowUpProcess | None = None
         self._answer: FollowUpAnswer | None = None
+        self._compared: tuple = ()
+        """Stamps of the two results that the comparison is of."""
+        self._changes = PollTimer(CHANGE_SETTLES_MS, self._onSettled, once=True)
         self._wantsPage = False
         self._said = ""
         ui.followUpProgressBar.maximum = STEPS
@@ -80,6 +88,7 @@ class FollowUpSection(Section):
     def forgetScene(self) -> None:
         """Let go of the scene's nodes."""
         super().forgetScene()
+        self._changes.stop()
         self.use(None)
 
     def _later(self) -> TimePointNodes | None:
@@ -97,7 +106,7 @@ class FollowUpSection(Section):
         if node is not None:
             self._file = None
         self._answer = None
-        self._say("" if node is None or self._earlier() is not None else whyNot(node, self._node))
+        self._said = ""
         self._show()
 
     def _onFile(self) -> None:
@@ -122,7 +131,8 @@ class FollowUpSection(Section):
         earlier, later = self._earlier(), self._later()
         if earlier is None or later is None:
             return
-        self._wantsPage = page
+        self._wantsPage, self._answer = page, None
+        self._compared = earlier.stamp, later.stamp
         with slicer.util.tryWithErrorDisplay(_("The comparison could not be started."), waitCursor=True):
             self._process = FollowUpProcess(earlier, later, self._moduleFolder, self._onProgress, self._onEnd)
         self._say(_("Comparing with {name}").format(name=earlier.name))
@@ -149,12 +159,15 @@ class FollowUpSection(Section):
         self._show()
 
     def _onPage(self) -> None:
-        if self._answer is None or not ensurePackages(PAGE_EXPORT):
+        answer = self._answer
+        if answer is None or not ensurePackages(PAGE_EXPORT):
             return
-        if self._answer.page is None:  # what writes pages was installed a moment ago: compare once more
+        if self._answer is not answer or not self._isCurrent():  # changed while something was installed
+            self._show()
+        elif answer.page is None:  # what writes pages was installed a moment ago: compare once more
             self._start(page=True)
         else:
-            self._savePage(self._answer.page)
+            self._savePage(answer.page)
 
     def _savePage(self, page: str) -> None:
         name = f"{fileStem(self._node.GetName())}.followup.html"
@@ -170,6 +183,7 @@ class FollowUpSection(Section):
 
     def _show(self) -> None:
         ui, running = self.ui, self._process is not None
+        self._watchCompared()
         self._showWords()
         ui.earlierSelector.enabled = ui.earlierFileButton.enabled = not running
         ui.compareButton.visible = not running
@@ -180,6 +194,7 @@ class FollowUpSection(Section):
         document = self._answer.document if self._answer is not None and not running else None
         for widget in (ui.followUpTable, ui.followUpTotalsLabel, ui.responseLabel, ui.followUpPageButton):
             widget.visible = document is not None
+        ui.followUpPageButton.enabled = self._isCurrent()
         ui.followUpWarningsLabel.visible = False
         ui.growthLabel.visible = document is not None and bool(document["tracks"])
         if document is not None:
@@ -195,7 +210,8 @@ class FollowUpSection(Section):
                 ui.followUpTable.setItem(row, column, item)
         ui.followUpTotalsLabel.text = totalsText(document)
         ui.responseLabel.text = responseText(document)
-        warnings = [PanelFinding("warning", sentence) for sentence in document["warnings"]]
+        sentences = [notInOrder(self._earlier(), self._later()), *document["warnings"]]
+        warnings = [PanelFinding("warning", sentence) for sentence in sentences if sentence]
         ui.followUpWarningsLabel.text = findingsAsHtml(warnings)
         ui.followUpWarningsLabel.visible = bool(warnings)
         if document["tracks"]:
@@ -206,11 +222,45 @@ class FollowUpSection(Section):
         self._showWords()
 
     def _showWords(self) -> None:
-        """Show what was said last; before anything is chosen, what there is to choose."""
-        hint = _("Choose an earlier result of the same patient: one of this scene, or a file.")
-        isOpen = self._file is None and self.ui.earlierSelector.currentNode() is None
-        self.ui.followUpLabel.text = self._said or (hint if isOpen else "")
+        """Show what was said last, or what there is to say of the two results as they are."""
+        self.ui.followUpLabel.text = self._said or self._notice()
         self.ui.followUpLabel.visible = bool(self.ui.followUpLabel.text)
+
+    def _notice(self) -> str:
+        """Return what is to be done before this comparison can be trusted, or made; empty where nothing is."""
+        node = self.ui.earlierSelector.currentNode()
+        if self._file is None and node is None:
+            return _("Choose an earlier result of the same patient: one of this scene, or a file.")
+        if self._earlier() is None:
+            return whyNot(node, self._node)
+        if self._answer is None:
+            return notInOrder(self._earlier(), self._later())
+        if not self._isCurrent():
+            return _("One of the two has changed since they were compared: press Compare again.")
+        return ""
+
+    def _isCurrent(self) -> bool:
+        """Return whether the two results are still as they were compared."""
+        points = self._earlier(), self._later()
+        return all(points) and self._compared == tuple(point.stamp for point in points)
+
+    def _watchCompared(self) -> None:
+        """Look at what was compared again when it changes."""
+        watched = []
+        points = (self._earlier(), self._later()) if self._answer is not None else ()
+        for point in (point for point in points if isinstance(point, TimePointNodes)):
+            segmentation = point.node.GetSegmentation()
+            watched += [(segmentation, getattr(slicer.vtkSegmentation, name), self._onChanged) for name in EDIT_EVENTS]
+            events = vtk.vtkCommand.ModifiedEvent, slicer.vtkMRMLVolumeNode.ImageDataModifiedEvent
+            watched += [(point.volumeNode, event, self._onChanged) for event in events]
+        self.watch(*watched)
+
+    def _onChanged(self, _caller, _event) -> None:
+        self._changes.start()
+
+    def _onSettled(self) -> None:
+        self._changes.stop()
+        self._show()
 
 
 def timePointOf(node) -> TimePointNodes | None:
@@ -231,6 +281,18 @@ def savedPointOf(node) -> TimePointFile | None:
     if path is None or not path.is_file() or node.GetModifiedSinceRead() or not hasLiverAndTumor(node):
         return None
     return TimePointFile(path)
+
+
+def notInOrder(earlier: TimePointNodes | TimePointFile | None, later: TimePointNodes | None) -> str:
+    """Return that the earlier of two results is of a later day, and what to do; empty where that is not known."""
+    days = [point.day if point is not None else "" for point in (earlier, later)]
+    if not all(days) or days == sorted(days):
+        return ""
+    words = _(
+        "'{earlier}' is of {day}, after the shown result of {shown}: show the newer one under Result and choose the "
+        "older one here, or growth is told as shrinking."
+    )
+    return words.format(earlier=earlier.name, day=days[0], shown=days[1])
 
 
 def whyNot(node, shown) -> str:

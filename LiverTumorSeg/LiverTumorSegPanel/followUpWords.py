@@ -7,6 +7,8 @@ from typing import Any
 from slicer.i18n import tr as _
 
 NOT_SEEN = "–"
+ALIGNED_DICE = 0.5
+"""Of the two livers after alignment; below it no lesion is followed."""
 
 
 def changeRow(track: dict[str, Any]) -> list[str]:
@@ -55,6 +57,7 @@ def eventText(event: str) -> str:
         "fused": _("fused"),
         "split and fused": _("split and fused"),
         "came back": _("came back"),
+        "place not seen": _("place not seen"),
     }
     return words.get(event, event)
 
@@ -75,21 +78,29 @@ def totalsText(document: dict[str, Any]) -> str:
 
 def responseText(document: dict[str, Any]) -> str:
     """Return what the sizes would mean under RECIST 1.1, with the caveat that a reader decides."""
-    found = document["assessments"][-1]
-    category, sums = found["category"], document["target_sums_mm"]
-    if category == "not evaluable" and not document["target_lesions"]:
-        first = _("The earlier scan has no lesion of at least 10 mm, so RECIST 1.1 has no target to measure.")
-    elif category == "not evaluable":
-        first = _("The two livers do not lie on each other after alignment: the lesions could not be followed.")
+    found, aligned = document["assessments"][-1], document["scans"][-1]["alignment"]["liver_dice"]
+    category, sums = found["category_without_new"], document["target_sums_mm"]
+    hidden = ", ".join(map(str, found["hidden_lesions"]))
+    if aligned < ALIGNED_DICE:
+        parts = [_("The two livers do not lie on each other after alignment: the lesions could not be followed.")]
+    elif category == "not evaluable" and hidden:
+        words = _("The place of lesions {numbers} is unknown in this scan or outside it: complete it, compare again.")
+        parts = [words.format(numbers=hidden)]
+    elif not document["target_lesions"]:
+        parts = [_("The earlier scan has no lesion of at least 10 mm, so RECIST 1.1 has no target to measure.")]
+        if category != "not evaluable":
+            words = _("By the other lesions this would correspond to {category}.")
+            parts.append(words.format(category=categoryText(category)))
     else:
         words = _(
             "Sum of the target diameters {before:.0f} → {now:.0f} mm ({change}); by size alone (RECIST 1.1) this "
             "would correspond to {category}."
         )
-        first = words.format(
-            before=sums[0], now=sums[-1], change=shareText(found["against_baseline"]), category=categoryText(category)
-        )
-    parts = [first]
+        change, named = shareText(found["against_baseline"]), categoryText(category)
+        parts = [words.format(before=sums[0], now=sums[-1], change=change, category=named)]
+    if found["grown_nontargets"]:
+        words = _("Lesions {numbers}, no targets, grew: whether that is unequivocal progression, a reader judges.")
+        parts.append(words.format(numbers=", ".join(map(str, found["grown_nontargets"]))))
     if found["new_lesions"]:
         words = _("Lesions without a partner in the earlier scan: {count}; a confirmed new one is progression.")
         parts.append(words.format(count=len(found["new_lesions"])))
@@ -104,5 +115,6 @@ def categoryText(category: str) -> str:
         "partial response": _("partial response"),
         "stable disease": _("stable disease"),
         "progressive disease": _("progressive disease"),
+        "non-CR/non-PD": _("neither complete response nor progressive disease"),
     }
     return words.get(category, category)

@@ -20,7 +20,7 @@ from LiverTumorSegLib.grid import Grid
 from LiverTumorSegLib.review.region import Region
 
 from LiverTumorSegPanel.resultRecords import hasLiverAndTumor
-from LiverTumorSegPanel.segmentLabels import readLabels
+from LiverTumorSegPanel.segmentLabels import checksumOf, readLabels, rememberLabels
 
 ROLE = "LiverTumorSeg.Probability"
 """Role of the reference from a result to what was kept of it."""
@@ -59,9 +59,13 @@ def keepProbability(node, volumeNode, image: sitk.Image) -> None:
     image : sitk.Image
         uint8, 255 times the tumour probability, of the liver box.
     """
-    organ = Region.of(readLabels(node, volumeNode) > 0) if hasLiverAndTumor(node) else None
+    if not hasLiverAndTumor(node):
+        return
+    labels = readLabels(node, volumeNode)
+    organ = Region.of(labels > 0)
     if organ is None:
         return
+    rememberLabels(node, checksumOf(labels))  # what is drawn before the panel is opened is a correction
     kept = slicer.vtkMRMLScriptedModuleNode()
     kept.SetName(f"{_NAME} {node.GetName()}")
     kept.SetHideFromEditors(True)

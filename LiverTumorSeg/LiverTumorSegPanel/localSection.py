@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -50,8 +49,6 @@ class LocalSection(Section):
         self._session: ReviewSession | None = None
         self._picker = PlacePicker(self._onPicked, self._onGivenUp)
         self._process: PlaceProcess | None = None
-        self._question: Question | None = None
-        self._askedAt = 0.0
         self.use(None)
 
     def use(self, session: ReviewSession | None) -> None:
@@ -110,23 +107,21 @@ class LocalSection(Section):
     def _onPicked(self, points: Sequence[tuple[float, float, float]]) -> None:
         self._uncheck()
         try:
-            self._question = self._session.questionAt(points)
+            question = self._session.questionAt(points)
         except InputError as error:
             self._say(str(error))
             return
         if self._process.isOver:  # nobody asked it for minutes
             self._startProcess()
-        self._process.ask(self._question)
-        self._askedAt = time.monotonic()
+        self._process.ask(question)
         self._say(_("Segmenting this place again"))
 
     def _onGivenUp(self) -> None:
         self._uncheck()
         self._say("")
 
-    def _onAnswer(self, probability: sitk.Image) -> None:
+    def _onAnswer(self, question: Question, probability: sitk.Image, seconds: float) -> None:
         self._beforeChange()
-        question, seconds = self._question, time.monotonic() - self._askedAt
         with slicer.util.tryWithErrorDisplay(_("The lesion could not be taken over."), waitCursor=True):
             lesion = self._session.findAt(question, probability)
             if lesion is None:
@@ -147,7 +142,6 @@ class LocalSection(Section):
     def _stop(self) -> None:
         self._picker.stop()
         self._uncheck()
-        self._question = None
 
     def _uncheck(self) -> None:
         self.ui.placeButton.checked = self.ui.boxButton.checked = False

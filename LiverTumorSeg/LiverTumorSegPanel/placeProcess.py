@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,7 +31,8 @@ class PlaceProcess:
     request : RunRequest
         Model and device.
     onAnswer : callable
-        Called with the tumour probability of the place that was asked for, 0..255.
+        Called with a question, the tumour probability of its place, 0..255, and the seconds since it was asked: once
+        for each question, in their order, whatever the reader does meanwhile.
     onFailed : callable
         Called with one sentence when there is no answer.
     """
@@ -40,13 +42,13 @@ class PlaceProcess:
         volumeNode,
         moduleFolder: Path,
         request: RunRequest,
-        onAnswer: Callable[[sitk.Image], None],
+        onAnswer: Callable[[Question, sitk.Image, float], None],
         onFailed: Callable[[str], None],
     ):
         self._onAnswer, self._onFailed = onAnswer, onFailed
         self._about = self._state(volumeNode, request)
         self._asked = 0
-        self._answered = 0
+        self._waiting: list[tuple[Question, float]] = []
         self.isReady = False
         self.isOver = False
         self.folder = makePrivateFolder()
@@ -68,6 +70,7 @@ class PlaceProcess:
     def ask(self, question: Question) -> None:
         """Ask for a place; the answer comes by `onAnswer`, when the child has started as well."""
         self._asked += 1
+        self._waiting.append((question, time.monotonic()))
         ask(self._questions, self._asked, question)
 
     def close(self) -> None:
@@ -85,17 +88,19 @@ class PlaceProcess:
     def _poll(self) -> None:
         events, exitCode = self.process.poll()
         for event in events:
+            if self.isOver:  # closed by what an answer led to
+                return
             if event["event"] == "ready":
                 self.isReady = True
             elif event["event"] == "place":
-                self._answered = event["number"]
-                if self._answered == self._asked:  # one asked for before is not waited for any more
-                    self._onAnswer(sitk.ReadImage(str(self.folder / event["probability"])))
+                question, askedAt = self._waiting.pop(0)
+                probability = sitk.ReadImage(str(self.folder / event["probability"]))
+                self._onAnswer(question, probability, time.monotonic() - askedAt)
             elif event["event"] == "error":
-                self._answered = self._asked
+                # Before it is ready, none of them will be answered.
+                del self._waiting[: 1 if self.isReady else None]
                 self._onFailed(str(event.get("message", "")) or _("This place could not be segmented."))
         if exitCode is not None and not self.isOver:
-            waited = self._answered < self._asked
             self.close()
-            if waited:
+            if self._waiting:
                 self._onFailed(unexpectedEnd(exitCode, self.process.log))

@@ -28,21 +28,23 @@ class RejectedOutlines:
     """Draws the rejected lesions of one session at a time."""
 
     def __init__(self) -> None:
-        self._shown: tuple[Region, ...] = ()
+        self._shown: tuple[tuple[Region, ...], GridGeometry | None] = ((), None)
 
     def show(self, session) -> None:
         """Draw what is rejected in a `ReviewSession`; nothing for None."""
         regions = () if session is None else tuple(x.region for x in session.verdicts.lesions if x.rejected)
+        grid = gridOf(session.volumeNode) if regions else None
         model = slicer.mrmlScene.GetSingletonNode(TAG, "vtkMRMLModelNode")
         if not regions:
             if model is not None:
                 for node in (model.GetDisplayNode(), model):
                     slicer.mrmlScene.RemoveNode(node)
-        elif model is None or regions != self._shown:
-            model = model or _newModel()
-            model.SetAndObservePolyData(dashedSurface(regions, gridOf(session.volumeNode)))
-            model.SetAndObserveTransformNodeID(session.node.GetTransformNodeID())
-        self._shown = regions
+        else:
+            if model is None or (regions, grid) != self._shown:
+                model = model or _newModel()
+                model.SetAndObservePolyData(dashedSurface(regions, grid))
+            model.SetAndObserveTransformNodeID(session.volumeNode.GetTransformNodeID())
+        self._shown = regions, grid
 
 
 def dashedSurface(regions: Sequence[Region], grid: GridGeometry) -> vtk.vtkPolyData:

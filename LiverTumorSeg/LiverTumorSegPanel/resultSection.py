@@ -8,6 +8,7 @@ from pathlib import Path
 
 import SimpleITK as sitk
 import slicer
+import vtk
 from slicer.i18n import tr as _
 
 from LiverTumorSegPanel.candidateSection import CandidateSection
@@ -33,13 +34,12 @@ from LiverTumorSegPanel.resultView import jumpTo, showResult
 from LiverTumorSegPanel.reviewSession import ReviewSession
 from LiverTumorSegPanel.reviewWords import totalsText
 from LiverTumorSegPanel.section import Section
+from LiverTumorSegPanel.segmentLabels import EDIT_EVENTS
 from LiverTumorSegPanel.sensitivitySlider import SensitivitySlider
 from LiverTumorSegPanel.textColors import textColor
 
-_EDIT_EVENTS = ("SourceRepresentationModified", "SegmentRemoved", "SegmentAdded", "SegmentModified")
-"""The last one tells of an undo in the editor."""
 EDIT_SETTLES_MS = 200
-"""The figures follow this long after the last stroke."""
+"""The figures follow this long after the last stroke, or after the CT was moved."""
 
 
 class ResultSection(Section):
@@ -66,6 +66,7 @@ class ResultSection(Section):
         self._node = None
         self.session: ReviewSession | None = None
         self._edits = PollTimer(EDIT_SETTLES_MS, self._followEdit, once=True)
+        self._moves = PollTimer(EDIT_SETTLES_MS, self._followMove, once=True)
         self._table = LesionTable(ui.lesionTable, self._onSelected, self._onVerdict)
         self._rejected = RejectedOutlines()
         self._editor = CorrectionEditor(ui.correctButton.layout())
@@ -74,6 +75,8 @@ class ResultSection(Section):
         self._export = ExportSection(ui, moduleFolder, self._followPendingEdit)
         self._local = LocalSection(ui, moduleFolder, placeRequest, self._followPendingEdit, self._onFound)
         ui.correctButton.connect("contentsCollapsed(bool)", self._onCorrectCollapsed)
+        # By the reader's hand only: a scene that is loaded brings its own arrangement of the views.
+        ui.resultSelector.connect("nodeActivated(vtkMRMLNode*)", self._onChosen)
         self.show(None)
 
     @property
@@ -113,6 +116,10 @@ class ResultSection(Section):
         if self._table.lesions:
             self._table.select(self._table.lesions[0].number)
 
+    def _onChosen(self, node) -> None:
+        if node is self._node and isResult(node):
+            showResult(self._volumeNode(), node)
+
     def enter(self) -> None:
         """Take the editor up again if it can be seen."""
         if not self.ui.correctButton.collapsed:
@@ -136,6 +143,7 @@ class ResultSection(Section):
         self._local.use(None)
         self._candidate.drop()
         self._edits.stop()
+        self._moves.stop()
         if self.session is not None:
             self.session.close()
         self.session = None
@@ -154,8 +162,11 @@ class ResultSection(Section):
         watched = [(scene, scene.NodeAddedEvent, self._onScene), (scene, scene.NodeRemovedEvent, self._onScene)]
         if self._node is not None:
             segmentation = self._node.GetSegmentation()
-            events = [getattr(slicer.vtkSegmentation, name) for name in _EDIT_EVENTS]
+            events = [getattr(slicer.vtkSegmentation, name) for name in EDIT_EVENTS]
             watched += [(segmentation, event, self._onEdited) for event in events]
+        if self.session is not None:
+            moves = vtk.vtkCommand.ModifiedEvent, slicer.vtkMRMLTransformableNode.TransformModifiedEvent
+            watched += [(self.session.volumeNode, event, self._onMoved) for event in moves]
         self.watch(*watched)
 
     def _onScene(self, _caller, _event) -> None:
@@ -182,7 +193,7 @@ class ResultSection(Section):
             button.enabled = self.session is not None
             button.visible = bool(lesions)
         ui.undoButton.enabled = self.session is not None
-        self._nameRejectButton(self._table.current)
+        self._mark(self._table.current)
         self._rejected.show(self.session)
         self._export.update()
         self._slider.update()
@@ -200,6 +211,21 @@ class ResultSection(Section):
                 self.session.followEdit()
             self._refresh()
 
+    def _onMoved(self, _caller, _event) -> None:
+        self._moves.start()
+
+    def _followMove(self) -> None:
+        """Take notice of a CT that was moved: its transform is another one, or was hardened."""
+        self._moves.stop()
+        if self.session is None:
+            return
+        with slicer.util.tryWithErrorDisplay(_("The result could not be measured."), waitCursor=False):
+            if self.session.followGrid():
+                self._refresh()
+                return
+        self._mark(self._table.current)
+        self._rejected.show(self.session)
+
     def _volumeNode(self):
         """Return the CT of the shown result: its reference geometry."""
         role = slicer.vtkMRMLSegmentationNode.GetReferenceImageGeometryReferenceRole()
@@ -212,8 +238,15 @@ class ResultSection(Section):
             self._editor.open()
 
     def _onSelected(self, lesion: LesionRecord) -> None:
-        jumpTo(self._node, lesion.placeRas)
-        showDiameters(self._node, lesion.diametersRas())
+        jumpTo(self._volumeNode() or self._node, lesion.placeRas)
+        self._mark(lesion)
+
+    def _mark(self, lesion: LesionRecord | None) -> None:
+        """Draw the diameters of the lesion of the selected row, and name the button after its verdict."""
+        if lesion is None:
+            hideDiameters()
+        else:
+            showDiameters(self._volumeNode() or self._node, lesion.diametersRas())
         self._nameRejectButton(lesion)
 
     def _nameRejectButton(self, lesion: LesionRecord | None) -> None:

@@ -4,12 +4,31 @@ from __future__ import annotations
 
 import slicer
 
+from LiverTumorSegPanel.resultRecords import isResult
+
 
 def showResult(volumeNode, segmentationNode) -> None:
-    """Show the CT in the slice views if it is in none of them, and centre the 3D view on what is visible."""
-    if not _isShown(volumeNode):
+    """Show a result and no other one in the views: contours of one patient must not lie over the CT of another.
+
+    The slice views are set and fitted only when the CT is in none of them. Segmentations that are no results stay as
+    they are, and so do results that the reader gave views of their own, as to see two dates side by side.
+
+    Parameters
+    ----------
+    volumeNode : vtkMRMLScalarVolumeNode or None
+        Its CT; None where that is gone.
+    segmentationNode : vtkMRMLSegmentationNode
+        The result.
+    """
+    if volumeNode is not None and not _isShown(volumeNode):
         slicer.util.setSliceViewerLayers(background=volumeNode, fit=True)
-    segmentationNode.GetDisplayNode().SetVisibility(True)
+    for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode"):
+        for index in range(node.GetNumberOfDisplayNodes()):
+            display = node.GetNthDisplayNode(index)
+            if node is segmentationNode:
+                display.SetVisibility(True)
+            elif isResult(node) and not display.GetNumberOfViewNodeIDs():
+                display.SetVisibility(False)
     manager = slicer.app.layoutManager()
     if manager is None:  # Slicer without a main window
         return
@@ -20,7 +39,10 @@ def showResult(volumeNode, segmentationNode) -> None:
 def _isShown(volumeNode) -> bool:
     for index in range(slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSliceCompositeNode")):
         composite = slicer.mrmlScene.GetNthNodeByClass(index, "vtkMRMLSliceCompositeNode")
-        if volumeNode.GetID() in (composite.GetBackgroundVolumeID(), composite.GetForegroundVolumeID()):
+        shown = {composite.GetBackgroundVolumeID()}
+        if composite.GetForegroundOpacity() > 0:
+            shown.add(composite.GetForegroundVolumeID())
+        if volumeNode.GetID() in shown:
             return True
     return False
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
@@ -42,8 +41,8 @@ from LiverTumorSegPanel.correctionEditor import UNDO_STATES
 from LiverTumorSegPanel.keptProbability import probabilityOf
 from LiverTumorSegPanel.pollTimer import PollTimer
 from LiverTumorSegPanel.resultRecords import PREFIX, lesionsOf, storeFigures
-from LiverTumorSegPanel.segmentLabels import readLabels, writeLabels
-from LiverTumorSegPanel.volumeExport import coreGrid
+from LiverTumorSegPanel.segmentLabels import areRemembered, checksumOf, readLabels, rememberLabels, writeLabels
+from LiverTumorSegPanel.volumeExport import GridGeometry, coreGrid, gridOf
 
 SURFACE_MS = 2000
 """The 3D surfaces follow this long after the last change: renewing a liver's takes seconds, and the panel waits."""
@@ -76,6 +75,9 @@ class ReviewSession:
         self._past: dict[int, tuple[Verdicts, str]] = {}
         self._surfaces = PollTimer(SURFACE_MS, self._renewSurfaces, once=True)
         self.labels = readLabels(node, volumeNode)
+        self._summed = self.labels, checksumOf(self.labels)
+        if not areRemembered(node, self._checksum):  # corrected while nobody watched, as in the Segment Editor module
+            self._becomeEdited()
         self.original = None if self.isEdited else self.labels
         """The labelmap before any correction by hand; unknown of one that was corrected in an earlier session."""
         stored = node.GetAttribute(PREFIX + "Verdicts")
@@ -85,8 +87,7 @@ class ReviewSession:
         if self._kept is not None and not self._keptFits():
             self._kept = None
         self._figures = self._newFigures()
-        if not stored:
-            self._store()
+        self._store()
 
     @property
     def totals(self) -> Totals:
@@ -116,10 +117,16 @@ class ReviewSession:
         self._take(verdicts, labels, measure=verdicts.lesion(number).region.voxels != before.region.voxels)
 
     def followEdit(self) -> None:
-        """Take notice of what the reader changed by hand: erased tumour becomes liver."""
+        """Take notice of what the reader changed by hand: erased tumour becomes liver.
+
+        The editor does not tell an undo of its own from a stroke: labels that stood before are one that was undone.
+        """
         before, after = self.labels, readLabels(self.node, self.volumeNode)
         box = changed_box(before, after)
         if box is None:
+            return
+        if checksumOf(after) in self._past:
+            self.followUndo()
             return
         self._remember()
         self._becomeEdited()
@@ -140,13 +147,26 @@ class ReviewSession:
         self.labels = readLabels(self.node, self.volumeNode)
         if self.isEdited:
             self._sensitivity = None  # its outline of the organ may have been taken back
-        known = self._past.get(_checksum(self.labels))
+        known = self._past.get(self._checksum)
         if known is None:
             self.verdicts = follow_edit(self.verdicts, self.labels)
         else:
             self.verdicts = undone(known[0], self.verdicts)
             self.node.SetAttribute(PREFIX + "ChosenThreshold", known[1])
         self._store()
+
+    def followGrid(self) -> bool:
+        """Take notice of a CT that was moved in place, its transform hardened: measure anew. Return whether it was."""
+        image = self.volumeNode.GetImageData()
+        if image is None or gridOf(self.volumeNode) == self._figures[0][1]:
+            return False
+        if image.GetDimensions()[::-1] != self.labels.shape:  # cropped: the result has to be opened again
+            return False
+        self._sensitivity = None
+        if self._kept is not None and not self._keptFits():
+            self._kept = None
+        self._store()
+        return True
 
     @property
     def hasProbability(self) -> bool:
@@ -243,8 +263,9 @@ class ReviewSession:
 
     def _remember(self) -> None:
         """Keep what belongs to the labels as they are now, as long as an undo may bring them back."""
-        chosen = self.node.GetAttribute(PREFIX + "ChosenThreshold") or ""
-        self._past[_checksum(self.labels)] = (self.verdicts, chosen)
+        chosen, now = self.node.GetAttribute(PREFIX + "ChosenThreshold") or "", self._checksum
+        self._past.pop(now, None)  # it is the youngest now
+        self._past[now] = (self.verdicts, chosen)
         for oldest in list(self._past)[: -2 * UNDO_STATES]:
             del self._past[oldest]
 
@@ -271,13 +292,24 @@ class ReviewSession:
         finally:
             self._writing = False
 
-    def _newFigures(self) -> tuple[int, SessionFigures]:
-        """Return the measuring of the CT as it is now, and its time stamp; what is known of the lesions is kept."""
+    @property
+    def _checksum(self) -> int:
+        """Of the labels as they are now; their arrays are never changed in place."""
+        if self._summed[0] is not self.labels:
+            self._summed = self.labels, checksumOf(self.labels)
+        return self._summed[1]
+
+    def _stamp(self) -> tuple[int, GridGeometry]:
+        """Return what tells whether the CT is the one that was measured."""
+        return self.volumeNode.GetImageData().GetMTime(), gridOf(self.volumeNode)
+
+    def _newFigures(self) -> tuple[tuple[int, GridGeometry], SessionFigures]:
+        """Return the measuring of the CT as it is now, and its stamp; what is known of the lesions is kept."""
         hu = slicer.util.arrayFromVolume(self.volumeNode)
         figures = SessionFigures(hu, coreGrid(self.volumeNode))
         figures.measure(self.verdicts, self.labels, self.networksProbability, gaps=False)
         figures.adopt(self.verdicts, {record.number: record.figures for record in lesionsOf(self.node)})
-        return self.volumeNode.GetImageData().GetMTime(), figures
+        return self._stamp(), figures
 
     def _keptFits(self) -> bool:
         """Whether what the run kept lies on the CT: another grid may have been given to it since."""
@@ -299,7 +331,7 @@ class ReviewSession:
 
     def _measured(self) -> tuple[LesionFigures, ...]:
         """Return the figures as they are now; only what changed is measured."""
-        if self._figures[0] != self.volumeNode.GetImageData().GetMTime():
+        if self._figures[0] != self._stamp():
             self._figures = self._newFigures()
         return self._figures[1].measure(self.verdicts, self.labels, self.networksProbability, gaps=False)
 
@@ -318,11 +350,8 @@ class ReviewSession:
         wasModifying = self.node.StartModify()
         storeFigures(self.node, rows, volumes)
         self.node.SetAttribute(PREFIX + "Verdicts", json.dumps(stored_verdicts(self.verdicts)))
+        rememberLabels(self.node, self._checksum)
         self.node.EndModify(wasModifying)
-
-
-def _checksum(labels: np.ndarray) -> int:
-    return zlib.crc32(np.ascontiguousarray(labels))
 
 
 def _surfaceName() -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 import numpy as np
 import slicer
 import vtk
@@ -10,7 +12,11 @@ from LiverTumorSegLib.review.region import changed_box
 from slicer.i18n import tr as _
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
+from LiverTumorSegPanel.resultRecords import PREFIX
 from LiverTumorSegPanel.volumeExport import GridGeometry, gridOf
+
+EDIT_EVENTS = ("SourceRepresentationModified", "SegmentRemoved", "SegmentAdded", "SegmentModified")
+"""Of a vtkSegmentation that is edited; the last one tells of an undo in the editor."""
 
 _SAME_PLACE = 1e-4
 
@@ -79,6 +85,21 @@ def writeLabels(node, volumeNode, before: np.ndarray, after: np.ndarray) -> None
         if removed.any():
             image = orientedImage((~removed).astype(np.uint8), grid, box)
             logic.SetBinaryLabelmapToSegment(image, node, segmentId, logic.MODE_MERGE_MIN, image.GetExtent())
+
+
+def checksumOf(labels: np.ndarray) -> int:
+    """Return what tells one labelmap from another."""
+    return zlib.crc32(np.ascontiguousarray(labels))
+
+
+def rememberLabels(node, checksum: int) -> None:
+    """Keep on a result's node, and so with the scene, which labels its figures and verdicts are of."""
+    node.SetAttribute(PREFIX + "Labels", str(checksum))
+
+
+def areRemembered(node, checksum: int) -> bool:
+    """Return whether a result still has the labels that were remembered; True where none were."""
+    return (node.GetAttribute(PREFIX + "Labels") or str(checksum)) == str(checksum)
 
 
 def orientedImage(array: np.ndarray, grid: GridGeometry, box: tuple[slice, ...] | None = None):

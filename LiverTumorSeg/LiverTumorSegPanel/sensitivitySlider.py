@@ -117,9 +117,14 @@ class SensitivitySlider:
             self._settle(self._default())
 
     def _settle(self, threshold: float) -> None:
+        session = self._session
         if threshold != self._chosen() and self._mayReplace():
+            if self._session is not session:  # a run ended while the question was open
+                words = _("Another result is shown by now, and nothing was replaced. Choose yours again.")
+                slicer.util.infoDisplay(words)
+                return
             with slicer.util.tryWithErrorDisplay(_("The sensitivity could not be changed."), waitCursor=True):
-                self._session.settle(threshold)
+                session.settle(threshold)
             self._onSettled()
         self.update()
 

@@ -1,6 +1,7 @@
 """What counts as finished before: the same bytes of every channel, the same models, the same options, every file."""
 
 import dataclasses
+import json
 from argparse import Namespace
 from types import SimpleNamespace
 
@@ -23,10 +24,13 @@ class Told:
     """Keeps the sentences."""
 
     def __init__(self):
-        self.errors = []
+        self.errors, self.summaries = [], []
 
     def error(self, case, message, exit_code):
         self.errors.append(message)
+
+    def result(self, case, files, summary):
+        self.summaries.append(summary)
 
     def __getattr__(self, name):
         return lambda *arguments: None
@@ -43,11 +47,11 @@ def do(bundles, small_scan, tmp_path):
     output = tmp_path / "out"
     output.mkdir()
 
-    def run(*arguments, path=small_scan):
+    def run(*arguments, path=small_scan, told=None):
         options = build_parser().parse_args([str(path), "--output", str(output), "--quality", "quick", *arguments])
         segmenter = Segmenter(*bundles, "cpu", "quick", options.threshold, maps=options.maps)
         work = CaseWork(segmenter, options, lambda: False)
-        return work.do(CaseFiles((path,), "case"), Told(), skip=True)
+        return work.do(CaseFiles((path,), "case"), told or Told(), skip=True)
 
     run.output = output
     return run
@@ -62,6 +66,13 @@ def test_the_same_is_left_and_another_option_is_not(do):
     (do.output / "case.tumor-probability.nrrd").unlink()
     assert do().status == "done"
     assert do("--probabilities").status == "done"
+
+
+def test_the_sentence_names_the_whole_organ_as_the_tables_do(do):
+    told = Told()
+    do(told=told)
+    volumes = json.loads((do.output / "case.report.json").read_text(encoding="utf-8"))["volumes_ml"]
+    assert told.summaries[0].startswith(f"liver {volumes['liver']:.1f} ml, tumor {volumes['tumor']:.1f} ml, 2 lesions")
 
 
 def test_extras_that_a_scan_without_a_liver_lacks_are_not_asked_for_again(do, small_scan, tmp_path):
@@ -118,6 +129,25 @@ def test_a_kill_between_two_moves_leaves_no_report_beside_newer_files(do, monkey
             do("--threshold", "0.3")
     assert not (do.output / "case.report.json").exists()
     assert do().status == "done"
+
+
+def test_a_new_result_takes_the_earlier_one_away_and_nothing_else(do):
+    do("--probabilities", "--maps", "--format", "nii.gz")
+    of_others = ("case.reviewed.seg.nrrd", "case.autosave.json", "case.tumor.stl", "case2.uncertainty.nrrd")
+    for name in of_others:
+        (do.output / name).write_text("a reader's")
+    report = do.output / "case.report.json"
+    listed = json.loads(report.read_text(encoding="utf-8"))
+    assert set(listed["asked"]["files"]) > {"case.tumor-probability.nrrd", "case.uncertainty.nrrd", "case.nii.gz"}
+    # A report that somebody wrote by hand removes no other file.
+    listed["asked"]["files"] += ["../scan.txt", "case2.uncertainty.nrrd"]
+    report.write_text(json.dumps(listed), encoding="utf-8")
+    (do.output.parent / "scan.txt").write_text("a reader's")
+    assert do("--threshold", "0.3").status == "done"
+    made = {f"case.{ending}" for ending in ("seg.nrrd", "report.json", "lesions.csv", "png")}
+    assert {path.name for path in do.output.iterdir()} == made | set(of_others)
+    assert (do.output.parent / "scan.txt").exists()
+    assert do("--threshold", "0.3").status == "finished before"
 
 
 def test_jobs_and_options_survive_the_way_to_a_worker(small_scan, tmp_path):

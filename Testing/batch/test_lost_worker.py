@@ -77,11 +77,32 @@ def test_a_stopped_batch_leaves_whole_results_and_goes_on_from_there(start, scan
     assert not list(output.glob(".*"))
     before = {path.name for path in output.glob("*.report.json")}
     assert 1 <= len(before) < 4
+    states = {name: row["status"] for name, row in rows(output).items()}
+    assert list(states) == ["a", "b", "c", "d"]
+    assert {f"{name}.report.json" for name, state in states.items() if state != "not done"} == before
     again = start(folder, "--output", output, "--workers", 1)
     assert again.wait(300) == 0
     states = {name: row["status"] for name, row in rows(output).items()}
     assert {f"{name}.report.json" for name, state in states.items() if state == "finished before"} == before
     assert list(states) == ["a", "b", "c", "d"]
+
+
+def test_a_second_run_that_is_stopped_at_once_keeps_the_table(start, scans_of, tmp_path):
+    output, folder = tmp_path / "out", scans_of("a", "b")
+    assert start(folder, "--output", output, "--workers", 1).wait(300) == 0
+    before = rows(output)
+    scans_of("a", "b", "c")
+    process = start(folder, "--output", output, "--workers", 1, "--json-progress")
+    assert json.loads(process.stdout.readline())["event"] == "start"
+    process.send_signal(signal.SIGINT)
+    process.stdout.read()
+    assert process.wait(60) == 130
+    after = rows(output)
+    assert {name: row["status"] for name, row in after.items()} == {
+        "a": "finished before", "b": "finished before", "c": "not done",
+    }  # fmt: skip
+    assert [after[name]["tumor_ml"] for name in "ab"] == [before[name]["tumor_ml"] for name in "ab"] != ["", ""]
+    assert after["c"]["reason"] == "The run was ended before: the same command does the rest."
 
 
 def test_workers_end_with_their_supervisor(start, scans_of, tmp_path):

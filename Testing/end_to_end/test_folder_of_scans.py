@@ -39,9 +39,13 @@ def done(make_phantom, run, tmp_path_factory):
 
 @pytest.fixture
 def scans(done, tmp_path):
-    """Return a copy of the folder, its results beside it."""
-    shutil.copytree(done[0].parent, tmp_path / "copy")
-    return tmp_path / "copy" / "scans"
+    """Return a copy of the folder, its results beside it as if they had been made there."""
+    copy = tmp_path / "copy"
+    shutil.copytree(done[0].parent, copy)
+    for report in (copy / "out").glob("*.report.json"):
+        content = report.read_text(encoding="utf-8").replace(str(done[0].parent), str(copy))
+        report.write_text(content, encoding="utf-8")
+    return copy / "scans"
 
 
 def times(folder):
@@ -52,7 +56,13 @@ def test_every_scan_once_and_a_table(run, done, scans):
     output = scans.parent / "out"
     code, rows = done[1]
     assert code == 3
-    assert {name: row["status"] for name, row in rows.items()} == {"anna": "done", "ben": "done", "broken": "failed"}
+    label = "scans/anna_label.nii.gz"
+    assert {name: row["status"] for name, row in rows.items()} == {
+        "anna": "done", "ben": "done", "broken": "failed", label: "left out",
+    }  # fmt: skip
+    assert rows[label]["reason"] == (
+        "Left out as labels, by their names. To segment a file all the same, name it by itself."
+    )
     assert "broken" in rows["broken"]["reason"]
     report = json.loads((output / "anna.report.json").read_text())
     assert float(rows["anna"]["tumor_ml"]) == pytest.approx(report["volumes_ml"]["tumor"], abs=0.01)
@@ -63,7 +73,7 @@ def test_every_scan_once_and_a_table(run, done, scans):
     before = times(output)
     _, rows = run(scans, output)
     assert {name: row["status"] for name, row in rows.items()} == {
-        "anna": "finished before", "ben": "finished before", "broken": "failed",
+        "anna": "finished before", "ben": "finished before", "broken": "failed", label: "left out",
     }  # fmt: skip
     assert times(output) == before
 
@@ -72,6 +82,7 @@ def test_every_scan_once_and_a_table(run, done, scans):
 def test_what_changed_is_done_again(run, scans, changed):
     output = scans.parent / "out"
     (scans / "broken.nii.gz").unlink()
+    (scans / "anna_label.nii.gz").unlink()
     before, options = times(output), []
     if changed == "input":
         image = sitk.ReadImage(str(scans / "ben.nrrd"))
@@ -87,19 +98,31 @@ def test_what_changed_is_done_again(run, scans, changed):
 
 
 def test_dicom_studies_side_by_side(make_ct, dicom_series, tmp_path):
-    image = make_ct((20, 20, 10))
+    image, studies = make_ct((20, 20, 10)), tmp_path / "studies"
     for patient in ("p1", "p2"):
         for series in ("a", "b"):
-            dicom_series(tmp_path / "studies" / patient / series, image, StudyInstanceUID=f"1.2.{patient[1]}")
-    assert scans_in(tmp_path / "studies", ("CT",)) == [tmp_path / "studies" / "p1", tmp_path / "studies" / "p2"]
+            dicom_series(studies / patient / series, image, StudyInstanceUID=f"1.2.{patient[1]}")
+    assert scans_in(studies, ("CT",)).scans == [studies / "p1", studies / "p2"]
     # The series of one study are a choice, not a collection.
-    assert scans_in(tmp_path / "studies" / "p1", ("CT",)) is None
-    assert scans_in(tmp_path / "studies" / "p1" / "a", ("CT",)) is None
+    for one in (studies / "p1", studies / "p1" / "a"):
+        assert scans_in(one, ("CT",)).scans == [one]
 
 
 def test_case_folders_of_several_channels(make, tmp_path):
     data = make["brats"](tmp_path / "brats", 2)
     channels = ("FLAIR", "T1", "T1CE")
-    assert [path.name for path in scans_in(data, channels)] == ["BraTS20_Training_000", "BraTS20_Training_001"]
-    assert scans_in(data / "BraTS20_Training_000", channels) is None
-    assert scans_in(tmp_path / "absent.nii.gz", channels) is None
+    assert [path.name for path in scans_in(data, channels).scans] == ["BraTS20_Training_000", "BraTS20_Training_001"]
+    for one in (data / "BraTS20_Training_000", tmp_path / "absent.nii.gz"):
+        assert scans_in(one, channels).scans == [one]
+
+
+def test_a_batch_whose_results_lie_among_the_scans_is_resumed(run, make_phantom, dicom_series, tmp_path):
+    image = make_phantom(spacing=(8.0, 8.0, 8.0))[0]
+    for patient in ("anna", "ben"):
+        dicom_series(tmp_path / "studies" / patient, image, StudyInstanceUID=f"1.2.{len(patient)}")
+    results = tmp_path / "studies" / "results"
+    for state in ("done", "finished before"):
+        code, rows = run(tmp_path / "studies", results, "--probabilities", "--maps", "--format", "nii.gz")
+        assert (code, {name: row["status"] for name, row in rows.items()}) == (0, {"anna": state, "ben": state})
+    code, rows = run(tmp_path / "studies", tmp_path / "studies" / "other", "--threshold", "0.3")
+    assert (code, {name: row["status"] for name, row in rows.items()}) == (0, {"anna": "done", "ben": "done"})

@@ -78,6 +78,56 @@ def test_a_result_that_would_overwrite_the_scan(refused, scan, tmp_path):
     assert (code, "would overwrite the scan" in sentence) == (2, True)
 
 
+def test_results_of_another_scan_of_the_same_name(told, refused, scan, tmp_path):
+    """Hospitals export every patient's scan under one name; here the second patient is asked about, not replaced."""
+    scans = [tmp_path / patient / "CT.nii.gz" for patient in ("pat1", "pat2")]
+    for number, path in enumerate(scans):
+        path.parent.mkdir()
+        sitk.WriteImage(sitk.ReadImage(str(scan)) + number, str(path))
+    assert told(scans[0])[0] == 0
+    results = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    for option in ((), ("--force",)):
+        code, sentence = refused(scans[1], *option)
+        assert (code, f"another scan called CT ({scans[0]})" in sentence, "--output" in sentence) == (2, True, True)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == results
+
+
+def test_results_of_another_scan_that_had_the_same_relative_path(told, refused, scan, tmp_path, monkeypatch):
+    for number, patient in enumerate(("pat1", "pat2")):
+        (tmp_path / patient).mkdir()
+        sitk.WriteImage(sitk.ReadImage(str(scan)) + number, str(tmp_path / patient / "CT.nii.gz"))
+    monkeypatch.chdir(tmp_path / "pat1")
+    assert told("CT.nii.gz")[0] == 0
+    monkeypatch.chdir(tmp_path / "pat2")
+    assert "another scan called CT" in refused("CT.nii.gz")[1]
+
+
+def test_the_same_scan_replaces_its_results(told, scan, tmp_path):
+    """Also when it was moved, or is another version at the same place."""
+    moved = tmp_path / "moved" / scan.name
+    moved.parent.mkdir()
+    shutil.copy(scan, moved)
+    reports = []
+    for step in (scan, moved, None):
+        if step is None:
+            sitk.WriteImage(sitk.ReadImage(str(scan)) + 1, str(moved))
+        assert told(step or moved)[0] == 0
+        reports.append(json.loads((tmp_path / "out" / "patient.report.json").read_text(encoding="utf-8"))["input"])
+    assert [report["path"] for report in reports] == [str(scan), str(moved), str(moved)]
+    assert reports[0]["sha256"] == reports[1]["sha256"] != reports[2]["sha256"]
+
+
+def test_results_of_another_series_of_the_same_study(told, refused, make_phantom, dicom_series, tmp_path):
+    image = make_phantom(spacing=(8.0, 8.0, 8.0))[0]
+    uids = [dicom_series(tmp_path / "study" / kind, image, StudyInstanceUID="1.2.3") for kind in ("a", "b")]
+    assert told(tmp_path / "study", "--series", uids[0])[0] == 0
+    assert told(tmp_path / "study", "--series", uids[0])[0] == 0
+    assert (
+        f"another scan called study ({tmp_path / 'study'}, series {uids[0]})"
+        in refused(tmp_path / "study", "--series", uids[1])[1]
+    )
+
+
 def test_dicom_seg_without_dicom(refused, scan):
     code, sentence = refused(scan, "--dicom-seg")
     assert (code, "is not DICOM" in sentence) == (3, True)

@@ -1,16 +1,18 @@
 """Follow-up on phantoms with known change: every lesion paired right, volumes within 5 %."""
 
 import base64
+import dataclasses
 import io
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 from LiverTumorSegLib.errors import InputError
+from LiverTumorSegLib.followup.changes import choose_targets, measure_changes
 from LiverTumorSegLib.followup.cli import compare, main
 from LiverTumorSegLib.followup.pictures import make_view, track_picture
 from LiverTumorSegLib.followup.registration import IDENTITY, align_livers
-from LiverTumorSegLib.followup.response import assess, choose_targets, measure_changes
+from LiverTumorSegLib.followup.response import assess
 from LiverTumorSegLib.followup.timepoints import TimePoint
 from LiverTumorSegLib.followup.tracking import follow
 
@@ -48,7 +50,8 @@ def tracked(points):
     alignments = [IDENTITY, *(align_livers(points[0], point) for point in points[1:])]
     tracks = follow(points, alignments)
     targets = choose_targets(points[0])
-    return tracks, measure_changes(points, tracks, targets), assess(points, tracks, targets), alignments
+    changes = measure_changes(points, tracks, targets, alignments)
+    return tracks, changes, assess(points, tracks, targets, alignments), alignments
 
 
 def ball_ml(radius):
@@ -75,7 +78,8 @@ def test_shrunk_new_and_vanished_lesions(shift, degrees):
     assert events["new"].volumes_ml == pytest.approx((0.0, ball_ml(8.0)), rel=0.05)
     assert large.diameters_mm == pytest.approx((32.0, 22.0), abs=1.5)
     assert assessment.new_lesions == (events["new"].track.number,)
-    assert assessment.category == "stable disease"
+    # The new lesion alone is progression, if a reader confirms it.
+    assert (assessment.category, assessment.category_without_new) == ("progressive disease", "stable disease")
     assert "reader" in assessment.wording
 
 
@@ -121,18 +125,19 @@ def test_complete_response_and_no_targets():
     before, after = scan("before", [(A, 12.0)]), scan("after", [])
     assert tracked([before, after])[2][0].category == "complete response"
     tiny = scan("tiny", [(A, 4.0)])
-    assert tracked([tiny, before])[2][0].category == "not evaluable"
+    (found,) = tracked([tiny, before])[2]
+    assert (found.target_response, found.category) == (None, "non-CR/non-PD")
 
 
 def test_livers_that_do_not_lie_on_each_other_give_no_response():
     """A lesion that is not found in another organ has not gone: never a complete response."""
     before, after = scan("before", [(A, 12.0)]), scan("after", [])
     tracks, _, _, alignments = tracked([before, after])
-    apart = [alignments[0].liver_dice, 0.31]
+    apart = [alignments[0], dataclasses.replace(alignments[1], liver_dice=0.31)]
     (assessment,) = assess([before, after], tracks, choose_targets(before), apart)
     assert assessment.category == "not evaluable"
     assert "registration failed" in assessment.wording
-    (assessment,) = assess([before, after], tracks, choose_targets(before), [a.liver_dice for a in alignments])
+    (assessment,) = assess([before, after], tracks, choose_targets(before), alignments)
     assert assessment.category == "complete response"
 
 

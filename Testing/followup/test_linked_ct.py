@@ -7,7 +7,7 @@ import pytest
 import SimpleITK as sitk
 from LiverTumorSegLib.errors import InputError
 from LiverTumorSegLib.followup.cli import compare, main
-from LiverTumorSegLib.followup.inputs import ScanInput, linked_image, load_time_point
+from LiverTumorSegLib.followup.inputs import ScanInput, linked_image, open_scan
 
 LIVER_HU, TUMOR_HU = 110, 60
 
@@ -35,7 +35,7 @@ def saved(tmp_path):
 
 
 def load(path, image=None):
-    return load_time_point(ScanInput(path, image, None, path.parent.name), path.parent / "made", [])
+    return open_scan(ScanInput(path, image, None, path.parent.name))
 
 
 @pytest.mark.parametrize(
@@ -71,6 +71,7 @@ def test_densities_are_those_of_the_ct_and_none_without(saved, tmp_path, capsys)
     assert change.mean_hu == (None, pytest.approx(35, abs=1))
     (warning,) = [text for text in found.warnings() if "no CT" in text]
     assert warning.startswith("a: ")
+    assert any(text.startswith("No date is known of a, b: ") for text in found.warnings())
     pytest.importorskip("jinja2")
     assert main([str(before), str(after), "--names", "a", "b", "--output", str(tmp_path / "out")]) == 0
     assert "note: a: no CT" in capsys.readouterr().out

@@ -24,6 +24,7 @@ class qMRMLNodeComboBox(PythonQtMixin, QtWidgets.QComboBox):
     """A node selector fed by real scene events."""
 
     currentNodeChanged = QtCore.Signal(object)
+    nodeActivated = QtCore.Signal(object)
 
     def __init__(self, parent=None):
         super().__init__(parent)
@@ -79,6 +80,11 @@ class qMRMLNodeComboBox(PythonQtMixin, QtWidgets.QComboBox):
         self.blockSignals(False)
         first = self._ids[0] if self._ids else None  # "None" where that can be chosen, else the first node
         self._choose(self._selected if self._selected in self._ids else first)
+
+    def _activate(self, node):
+        """Choose a node as the reader does, in the list."""
+        self.setCurrentNode(node)
+        self.nodeActivated.emit(node)
 
     def _choose(self, nodeId):
         changed = nodeId != self._selected

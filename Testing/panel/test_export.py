@@ -86,6 +86,44 @@ def test_dicom_objects_of_the_accepted_lesion(judged, slicer, application, tmp_p
     assert "have been moved" in panel.told[-1]
 
 
+def test_dicom_files_that_exist_are_replaced_only_when_the_reader_says_so(
+    judged, slicer, application, tmp_path, monkeypatch
+):
+    pytest.importorskip("highdicom", reason="the extra 'dicom' is not installed")
+    panel, asked = judged, []
+    judge(panel)
+    fromDicom(panel, slicer, monkeypatch)
+    application.qt.QFileDialog.answer = str(tmp_path)
+    (tmp_path / "CT_liver_1.sr.dcm").write_bytes(b"of another patient")
+    monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", lambda text: asked.append(text) or len(asked) > 1)
+    panel.export(panel.ui.dicomButton)
+    assert asked == [f"CT_liver_1.sr.dcm: in {tmp_path} there is such a file already. Replace it?"]
+    assert (tmp_path / "CT_liver_1.sr.dcm").read_bytes() == b"of another patient"
+    assert not (tmp_path / "CT_liver_1.seg.dcm").exists()
+    assert panel.ui.dicomButton.enabled
+    told = panel.export(panel.ui.dicomButton)
+    assert told == "Written: CT_liver_1.seg.dcm, CT_liver_1.sr.dcm, accepted lesions only."
+    assert (tmp_path / "CT_liver_1.sr.dcm").read_bytes()[128:132] == b"DICM"
+
+
+def test_a_name_that_gets_its_ending_here_replaces_nothing_without_a_question(
+    judged, slicer, application, tmp_path, monkeypatch
+):
+    """The dialog looked for "report", which is not there; "report.csv" is."""
+    panel, asked = judged, []
+    monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", lambda text: asked.append(text) or len(asked) > 1)
+    (tmp_path / "report.csv").write_text("before", encoding="utf-8")
+    application.qt.QFileDialog.answer = str(tmp_path / "report")
+    panel.export(panel.ui.exportButton)
+    assert asked == [f"report.csv: in {tmp_path} there is such a file already. Replace it?"]
+    assert (tmp_path / "report.csv").read_text(encoding="utf-8") == "before"
+    assert panel.export(panel.ui.exportButton) == "Written: report.csv."
+    assert "volume_ml" in (tmp_path / "report.csv").read_text(encoding="utf-8")
+    application.qt.QFileDialog.answer = str(tmp_path / "report.csv")
+    assert panel.export(panel.ui.exportButton) == "Written: report.csv."
+    assert len(asked) == 2, "of a whole name the dialog itself asks"
+
+
 def test_a_ct_whose_file_is_dicom_needs_no_database(judged, slicer):
     from LiverTumorSegPanel.dicomFiles import dicomFilesOf
 
@@ -126,6 +164,18 @@ def test_what_writes_the_page_is_installed_when_it_is_asked_for(judged, slicer, 
     panel.export(panel.ui.reportButton)
     assert installed == ["jinja2>=3.1", "matplotlib>=3.8"]
     assert (tmp_path / "page.html").exists()
+
+
+def test_a_run_that_ends_while_packages_are_installed_is_not_exported(judged, slicer, monkeypatch, application):
+    from LiverTumorSegPanel import exportSection
+
+    panel = judged
+    judge(panel)
+    installing = lambda _packages: panel.ui.resultSelector.setCurrentNode(None) or True  # noqa: E731
+    monkeypatch.setattr(exportSection, "ensurePackages", installing)
+    panel.ui.reportButton.click()
+    assert "nothing was written" in panel.told[-1]
+    assert not application.qt.QFileDialog.asked
 
 
 def test_the_table_has_the_distance_to_the_surface_also_after_an_edit(judged, slicer, application, tmp_path):

@@ -1,6 +1,7 @@
 """A result beside an earlier one of the same patient: real MRML, Qt and the real child process."""
 
 import json
+import time
 
 import numpy as np
 import psutil
@@ -225,18 +226,88 @@ def test_a_comparison_that_ends_early_leaves_nothing(followed, slicer, temporary
     assert end == "close the scene" or ui.compareButton.visible
 
 
-def test_dates_of_the_studies_are_told_when_they_are_in_order(followed, slicer):
-    from LiverTumorSegPanel.followUpProcess import followUpCommand, studyDay
+def dateStudies(slicer, *dated):
+    """Put each CT into a study of its date, as the DICOM module does: (segmentation, YYYYMMDD)."""
+    from LiverTumorSegPanel.followUpProcess import studyDay
     from LiverTumorSegPanel.followUpSection import timePointOf
 
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     constants = slicer.vtkMRMLSubjectHierarchyConstants
-    points = [timePointOf(node) for node in (followed.earlier, followed.node)]
-    for point, date in zip(points, ("20240110", "20240302"), strict=True):
+    points = [timePointOf(node) for node, _date in dated]
+    for point, (_node, date) in zip(points, dated, strict=True):
         study = hierarchy.CreateStudyItem(hierarchy.GetSceneItemID(), date)
         hierarchy.SetItemAttribute(study, constants.GetDICOMStudyDateAttributeName(), date)
         assert studyDay(point.volumeNode) == ""
         hierarchy.CreateItem(study, point.volumeNode)
+    return points
+
+
+def test_what_changed_since_is_said_and_makes_no_page(followed, slicer):
+    panel, ui = followed, followed.ui
+    ui.earlierSelector.setCurrentNode(panel.earlier)
+    compare(panel)
+    ui.lesionTable.setCurrentCell(0, 0)
+    ui.acceptButton.click()  # a verdict alone changes no voxel
+    name = slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
+    for make in (panel.node.RemoveClosedSurfaceRepresentation, panel.node.CreateClosedSurfaceRepresentation):
+        make()
+    assert panel.node.GetSegmentation().ContainsRepresentation(name)
+    settle(panel, 0.5)
+    assert ui.followUpLabel.text == ""
+    assert ui.followUpPageButton.enabled
+    ui.lesionTable.setCurrentCell(0, 0)
+    ui.rejectButton.click()
+    panel.wait(lambda: not ui.followUpPageButton.enabled, 10)
+    assert "press Compare again" in ui.followUpLabel.text
+    assert ui.followUpTable.visible, "what was found can still be read"
+    before = rows(ui.followUpTable)
+    compare(panel)
+    assert ui.followUpLabel.text == ""
+    assert ui.followUpPageButton.enabled
+    assert rows(ui.followUpTable) != before
+    volume = slicer.util.getNode("CT January")
+    slicer.util.updateVolumeFromArray(volume, slicer.util.arrayFromVolume(volume) + np.int16(40))
+    panel.wait(lambda: not ui.followUpPageButton.enabled, 10)
+    assert "press Compare again" in ui.followUpLabel.text
+
+
+def settle(panel, seconds):
+    """Let Qt work for a while."""
+    end = time.monotonic() + seconds
+    panel.wait(lambda: time.monotonic() > end)
+
+
+def test_an_edit_while_it_compares_is_noticed(followed):
+    panel, ui = followed, followed.ui
+    ui.earlierSelector.setCurrentNode(panel.earlier)
+    ui.compareButton.click()
+    ui.lesionTable.setCurrentCell(0, 0)
+    ui.rejectButton.click()
+    panel.wait(lambda: panel.widget.followUpSection._process is None)
+    assert "press Compare again" in ui.followUpLabel.text
+    assert not ui.followUpPageButton.enabled
+
+
+def test_dates_the_wrong_way_round_are_said_before_and_after(followed, slicer):
+    panel, ui = followed, followed.ui
+    dateStudies(slicer, (panel.earlier, "20240302"), (panel.node, "20240110"))
+    ui.earlierSelector.setCurrentNode(panel.earlier)
+    words = "'January' is of 2024-03-02, after the shown result of 2024-01-10"
+    assert words in ui.followUpLabel.text
+    compare(panel)
+    assert words.replace("'", "&#x27;") in ui.followUpWarningsLabel.text
+    ui.resultSelector.setCurrentNode(panel.earlier)
+    assert "This is the result that is shown" in ui.followUpLabel.text
+    assert not ui.compareButton.enabled
+    ui.earlierSelector.setCurrentNode(panel.node)
+    assert ui.followUpLabel.text == "", "now they are in order"
+    assert ui.compareButton.enabled
+
+
+def test_dates_of_the_studies_are_told_when_they_are_in_order(followed, slicer):
+    from LiverTumorSegPanel.followUpProcess import followUpCommand
+
+    points = dateStudies(slicer, (followed.earlier, "20240110"), (followed.node, "20240302"))
     files = [("a.seg.nrrd", "a.nrrd"), ("b.seg.nrrd", "b.nrrd")]
     command = followUpCommand(*points, files)
     assert command[command.index("--dates") + 1 :] == ["2024-01-10", "2024-03-02"]

@@ -153,6 +153,30 @@ def test_nothing_there_outside_of_it_and_given_up(missed, slicer):
     assert np.array_equal(labelsNow(panel), before)
 
 
+def test_a_place_pointed_at_before_the_answer_loses_nothing(missed, slicer):
+    """The reader presses Find again while the first place is being segmented, and clicks where nothing is."""
+    panel, ui = missed, missed.ui
+    erased = labelsNow(panel)
+    ui.placeButton.click()
+    place(slicer, worldOf(panel, panel.middle))
+    panel.wait(lambda: "Segmenting" in ui.placeLabel.text, 10)
+    ui.placeButton.click()
+    panel.wait(lambda: "Lesion" in ui.placeLabel.text)
+    found = labelsNow(panel)
+    assert np.array_equal(found != erased, panel.small), "the answer is of the place that was asked for"
+    assert ui.placeButton.checked, "the next place is still looked for"
+    ui.undoButton.click()
+    assert np.array_equal(labelsNow(panel), erased)
+    place(slicer, worldOf(panel, panel.middle))
+    panel.wait(lambda: "Segmenting" in ui.placeLabel.text, 10)
+    ui.placeButton.click()
+    far = np.argwhere(panel.before == 1)
+    far = far[np.argmax(np.linalg.norm((far - panel.middle) * panel.volume.GetSpacing()[::-1], axis=1))]
+    place(slicer, worldOf(panel, far))
+    panel.wait(lambda: "No lesion shows here" in ui.placeLabel.text)
+    assert np.array_equal(labelsNow(panel), found), "both places were answered"
+
+
 def test_a_child_that_is_killed_is_said_and_the_next_click_starts_another(missed, slicer):
     panel, ui = missed, missed.ui
     ui.placeButton.click()

@@ -101,6 +101,44 @@ def test_erasing_a_false_lesion_leaves_liver_and_the_figures_follow(reading, sli
     assert verdicts(reading)[0] == "accept"
 
 
+def test_an_undo_in_the_editor_is_no_erasure(reading, slicer):
+    """Slicer's own undo button takes back a stroke beyond the liver: nothing of it may stay as liver."""
+    ui, before = reading.ui, labelArray()
+    ui.correctButton.collapsed = False
+    editor = reading.parent.findChild(slicer.qMRMLSegmentEditorWidget)
+    beyond = np.zeros(SHAPE, bool)
+    beyond[10:20, 52:57, 10:20] = True
+    editor._stroke("tumor", beyond)
+    reading.wait(lambda: ui.lesionTable.rowCount == 4)
+    editor.undo()
+    reading.wait(lambda: ui.lesionTable.rowCount == 3)
+    assert np.array_equal(labelsNow(reading), before)
+    editor._history.RestoreNextState()  # and done again
+    reading.wait(lambda: ui.lesionTable.rowCount == 4)
+    assert (labelsNow(reading)[beyond] == 2).all()
+
+
+def test_an_undo_in_the_editor_takes_the_slider_back(reading, slicer):
+    from LiverTumorSegPanel.sensitivitySlider import positionOf
+
+    ui = reading.ui
+    ui.correctButton.collapsed = False
+    editor = reading.parent.findChild(slicer.qMRMLSegmentEditorWidget)
+    ui.lesionTable.setCurrentCell(1, 0)
+    ui.acceptButton.click()
+    ui.sensitivitySlider.sliderPressed.emit()
+    ui.sensitivitySlider.value = positionOf(0.3)
+    ui.sensitivitySlider.sliderReleased.emit()
+    assert ui.lesionTable.rowCount == 4
+    editor.undo()
+    reading.wait(lambda: ui.lesionTable.rowCount == 3)
+    assert np.array_equal(labelsNow(reading), labelArray())
+    assert "Default" in ui.sensitivityLabel.text
+    assert ui.sensitivitySlider.value == positionOf(0.5)
+    assert "corrected" not in ui.volumesLabel.text, "nobody corrected anything"
+    assert verdicts(reading) == ["", "accept", ""]
+
+
 def test_painted_tumour_is_taken_from_the_liver(reading, slicer):
     reading.ui.correctButton.collapsed = False
     editor = reading.parent.findChild(slicer.qMRMLSegmentEditorWidget)
@@ -184,6 +222,46 @@ def test_the_slider_asks_before_it_replaces_a_correction(reading, slicer, monkey
     assert np.array_equal(labelsNow(reading), corrected)
 
 
+def addResultOfAnotherCt(labels):
+    """Add a CT and a result of it; return both, and the probability of the run."""
+    from LiverTumorSegLib.labels import LIVER_TUMOR
+    from LiverTumorSegPanel.resultRecords import attributesOfReport
+    from LiverTumorSegPanel.segmentationImport import Labelmap, commitSegmentation
+    from LiverTumorSegPanel.volumeExport import coreGrid, gridOf
+    from scene_state import addScan
+
+    volume = addScan("Other", SHAPE, SPACING)
+    labelmap = Labelmap(labels, LIVER_TUMOR, gridOf(volume))
+    node = commitSegmentation(volume, labelmap, "Other liver 1", attributesOfReport({"threshold": 0.5}))
+    scores = np.where(labels == 2, 230, 5).astype(np.uint8)
+    scores[FAINT] = 90
+    return node, volume, coreGrid(volume).image(scores)
+
+
+def test_a_run_that_ends_while_the_slider_asks_changes_no_other_result(reading, slicer, monkeypatch):
+    from LiverTumorSegPanel.segmentLabels import readLabels
+    from LiverTumorSegPanel.sensitivitySlider import positionOf
+
+    reading.ui.correctButton.collapsed = False
+    editor = reading.parent.findChild(slicer.qMRMLSegmentEditorWidget)
+    mask = np.zeros(SHAPE, bool)
+    mask[LESIONS[0]] = True
+    editor._stroke("tumor", mask, erase=True)
+    reading.wait(lambda: reading.ui.lesionTable.rowCount == 2)
+    corrected, told = labelsNow(reading), []
+    node, volume, probability = addResultOfAnotherCt(labelArray())
+    ended = lambda _text: reading.widget._onResult(node, volume, probability) or True  # noqa: E731
+    monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", ended)
+    monkeypatch.setattr(slicer.util, "infoDisplay", told.append)
+    reading.ui.sensitivitySlider.sliderPressed.emit()
+    reading.ui.sensitivitySlider.value = positionOf(0.3)
+    reading.ui.sensitivitySlider.sliderReleased.emit()
+    assert np.array_equal(readLabels(node, volume), labelArray())
+    assert np.array_equal(labelsNow(reading), corrected)
+    assert reading.ui.sensitivitySlider.value == positionOf(0.5)
+    assert "nothing was replaced" in told[0]
+
+
 def test_without_its_ct_a_result_can_be_looked_at_only(reading, slicer):
     slicer.mrmlScene.RemoveNode(reading.volume)
     reading.ui.resultSelector.setCurrentNode(None)
@@ -221,74 +299,6 @@ def test_the_table_can_be_read_in_a_narrow_panel(reading, application, width, po
         assert widget.rowHeight(0) >= 2 * metrics.height()
     finally:
         application.app.setFont(QtWidgets.QApplication.font())
-
-
-def secondRun(reading, slicer, labels):
-    """End a second run on the same CT with these labels."""
-    from LiverTumorSegLib.labels import LIVER_TUMOR
-    from LiverTumorSegPanel.resultRecords import attributesOfReport
-    from LiverTumorSegPanel.segmentationImport import Labelmap, commitSegmentation, resultName
-    from LiverTumorSegPanel.volumeExport import gridOf
-
-    labelmap = Labelmap(labels, LIVER_TUMOR, gridOf(reading.volume))
-    node = commitSegmentation(reading.volume, labelmap, resultName(reading.volume), attributesOfReport({}))
-    reading.widget._onResult(node, reading.volume, None)
-    return node
-
-
-def test_a_second_run_is_compared_with_what_the_reader_did(reading, slicer, monkeypatch):
-    ui = reading.ui
-    ui.lesionTable.setCurrentCell(1, 0)
-    ui.rejectButton.click()
-    worked = labelsNow(reading)
-    other = labelArray()
-    other[FAINT] = 2
-    other[LESIONS[2]] = 1
-    second = secondRun(reading, slicer, other)
-    assert reading.widget.resultSection.node is reading.node
-    assert reading.widget._parameterNode.result is reading.node
-    assert np.array_equal(labelsNow(reading), worked)
-    assert not second.GetDisplayNode().GetVisibility()
-    lines = [ui.candidateList.item(row).text() for row in range(ui.candidateList.count)]
-    assert len(lines) == 3
-    assert sum("new lesion: +" in line for line in lines) == 2
-    assert sum("lesion gone: −" in line for line in lines) == 1
-    (rejected,) = [row for row, line in enumerate(lines) if "you rejected it" in line]
-    colors = slicer.mrmlScene.GetFirstNodeByName("Second run")
-    added = slicer.util.arrayFromSegmentBinaryLabelmap(colors, "Only the second run", reading.volume)
-    removed = slicer.util.arrayFromSegmentBinaryLabelmap(colors, "Only your result", reading.volume)
-    assert added[FAINT].all()
-    assert np.count_nonzero(added) == np.count_nonzero(other[FAINT]) + np.count_nonzero(other[LESIONS[1]])
-    assert np.count_nonzero(removed) == np.count_nonzero(labelArray()[LESIONS[2]])
-    (gone,) = [row for row, line in enumerate(lines) if "gone" in line]
-    ui.candidateList.setCurrentRow(gone)
-    middle = worldOf(reading, [(box.start + box.stop - 1) / 2 for box in LESIONS[2]])
-    assert sliceCentre(slicer) == pytest.approx(middle, abs=0.01)
-    ui.mergeButton.click()
-    assert (labelsNow(reading)[LESIONS[2]] == 1).all()
-    assert ui.candidateList.count == 2
-    ui.undoButton.click()  # one step
-    assert np.array_equal(labelsNow(reading), worked)
-    assert ui.candidateList.count == 3
-    asked = []
-    monkeypatch.setattr(slicer.util, "confirmYesNoDisplay", asked.append)
-    ui.mergeAllButton.click()
-    assert asked[0].startswith("1 of 3 changes")
-    now = labelsNow(reading)
-    assert (now[LESIONS[1]] == 1).all(), "what was rejected stays rejected"
-    assert (now[FAINT] == 2).all()
-    assert (now[LESIONS[2]] == 1).all()
-    assert rejected is not None
-    ui.closeCandidateButton.click()
-    assert slicer.mrmlScene.GetFirstNodeByName("Second run") is None
-    assert not ui.candidateButton.visible
-    assert slicer.mrmlScene.IsNodePresent(second), "it stays as a result of its own"
-
-
-def test_a_second_run_beside_an_untouched_result_is_simply_shown(reading, slicer):
-    second = secondRun(reading, slicer, labelArray())
-    assert reading.widget.resultSection.node is second
-    assert not reading.ui.candidateButton.visible
 
 
 def test_a_training_pair_is_what_was_judged_and_names_nobody(reading, slicer, application, tmp_path):

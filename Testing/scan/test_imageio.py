@@ -84,6 +84,14 @@ def test_cases_called_alike_are_named_after_their_folders():
     assert case_names(["/d/p1/DICOMDIR", "/d/p2/DICOMDIR"]) == ("p1", "p2")
     assert case_names(["/d/a.nii.gz", "/d/a.nrrd"]) == ("a", "a")
     assert case_names(["/d/a/x.nii", "/d/a/x.nii"]) == ("x", "x")
+    assert case_names(["/d/p/CT", "/d/q/CT", "/d/r/p_CT"]) == ("p_p_CT", "q_CT", "r_p_CT")
+
+
+@pytest.mark.timeout(10)
+def test_folders_that_differ_in_case_only_tell_no_cases_apart():
+    """On many disks they are one folder; that two names are left is for the command line to say."""
+    assert case_names(["/d/Pat1/CT.nii.gz", "/d/pat1/CT.nii.gz"]) == ("CT", "CT")
+    assert case_names(["/1/A/CT", "/2/a/CT"]) == ("1_CT", "2_CT")
 
 
 @pytest.mark.parametrize("empty", ["", "  "])

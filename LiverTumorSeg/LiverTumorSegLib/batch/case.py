@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import math
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
 
-import SimpleITK as sitk
-
 from ..command import as_sentence
 from ..errors import InputError, LiverTumorSegError, OutOfMemoryError
 from ..findings import RefusedError, refuse
+from ..labels import label_table
 from ..messages import FINISHED_BEFORE, Messages
 from ..model.bundle import Bundle, load_bundle
 from ..model.models import FINE, localiser_for, members_of, models_folder
 from ..output.casefiles import Wanted, room_for, write_case
-from ..output.summary import BEFORE, DONE, FAILED, Outcome, is_finished
+from ..output.earlier import is_finished, is_of_place, require_same_scan
+from ..output.picture import volumes_ml
+from ..output.summary import BEFORE, DONE, FAILED, Outcome
 from ..pipeline.inference import Segmenter
 from ..pipeline.plan import memory_findings
 from ..pipeline.result import Result
@@ -118,6 +118,7 @@ class CaseWork:
 
     def _segment_and_write(self, channels: list[CaseImage], messages: Messages) -> None:
         case, options = channels[0], self._options
+        require_same_scan(self._folder, case)
         require_room(self._folder, room_for(case))
         # Said first: a process that runs out of memory says nothing any more.
         warned = memory_findings(self.segmenter.plan(case.image))
@@ -133,7 +134,8 @@ class CaseWork:
         result = dataclasses.replace(result, findings=(*case.findings, *warned, *result.findings))
         with self._writing:
             messages.progress(case.name, 0.92, "Writing the results")
-            bundles, asked = self.segmenter.bundles, self._asked([channel.sha256 for channel in channels])
+            asked = {"inputs": [channel.sha256 for channel in channels], **self._asked()}
+            bundles = self.segmenter.bundles
             written = write_case(
                 self._folder, case, result, bundles, options.quality, self._wanted, self._stopped, asked
             )
@@ -141,23 +143,28 @@ class CaseWork:
         messages.progress(case.name, 1.0, "Done")
         messages.result(case.name, written.files, _summary(result))
 
+    def is_made(self, files: CaseFiles, name: str) -> bool:
+        """Return whether a whole result of these models and options lies there, without reading the scan."""
+        return self._made(name, {}) and is_of_place(self._folder, name, files.paths[0])
+
     def _finished(self, files: CaseFiles, name: str) -> bool:
         """Return whether the case is done already: same input, models and options, every file there."""
-        made = {"quality": self._options.quality, **self.segmenter.provenance()}
-        extras = [extra for extra in ("probabilities", "maps", "dicom_seg") if getattr(self._options, extra)]
-        asked = self._asked([])
-        del asked["inputs"]
-        if not is_finished(self._folder, name, made, asked, extras):
+        if not self._made(name, {}):
             return False
         # The files are read only where everything else agrees.
         hashes = [input_sha256(path, self._options.series) for path in files.paths]
         hashes *= len(self.segmenter.bundles[0].channels) // len(hashes)
-        return is_finished(self._folder, name, made, self._asked(hashes), extras)
+        return self._made(name, {"inputs": hashes})
 
-    def _asked(self, hashes: list[str]) -> dict[str, object]:
-        """Return what decides about a result beside models and quality: the input's bytes and these options."""
+    def _made(self, name: str, asked: dict[str, object]) -> bool:
+        made = {"quality": self._options.quality, **self.segmenter.provenance()}
+        extras = [extra for extra in ("probabilities", "maps", "dicom_seg") if getattr(self._options, extra)]
+        return is_finished(self._folder, name, made, {**self._asked(), **asked}, extras)
+
+    def _asked(self) -> dict[str, object]:
+        """Return what decides about a result beside models, quality and the bytes of the input."""
         options = self._options
-        return {"inputs": hashes, "format": options.format, "modality": options.modality, "force": options.force}
+        return {"format": options.format, "modality": options.modality, "force": options.force}
 
 
 def failure_of(error: LiverTumorSegError | OSError | MemoryError) -> LiverTumorSegError:
@@ -170,9 +177,7 @@ def failure_of(error: LiverTumorSegError | OSError | MemoryError) -> LiverTumorS
 
 
 def _summary(result: Result) -> str:
-    millilitre = math.prod(result.labelmap.GetSpacing()) / 1000
-    counts = sitk.LabelShapeStatisticsImageFilter()
-    counts.Execute(result.labelmap)
-    volumes = {value: counts.GetNumberOfPixels(value) * millilitre for value in counts.GetLabels()}
-    parts = [f"{name} {volumes.get(value, 0.0):.1f} ml" for value, name in enumerate(result.labels, 1)]
+    """Return the line on the console; "liver" is the whole organ, as in the tables."""
+    volumes = volumes_ml(result.labelmap, label_table(result.labels))
+    parts = [f"{name} {volume:.1f} ml" for name, volume in volumes.items()]
     return f"{', '.join(parts)}, {len(result.lesions)} lesions, {result.seconds['total']:.1f} s on {result.device}"

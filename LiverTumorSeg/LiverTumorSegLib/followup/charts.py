@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ..output.palette import NEUTRAL, SERIES, chart, svg_uri
-from .response import Change
+from .changes import Change
+from .recist import SHRINKAGE, growth_limit_mm
 from .timepoints import TimePoint
 
 _MOST_CURVES = 12
@@ -20,7 +22,7 @@ def growth_chart(points: list[TimePoint], changes: list[Change]) -> str:
         shown = sorted(changes, key=lambda change: -max(change.volumes_ml))[:_MOST_CURVES]
         for index, change in enumerate(shown):
             seen = [(x, volume) for x, volume in zip(places, change.volumes_ml, strict=True) if volume > 0]
-            style = {"new": ":", "vanished": "--"}.get(change.event, "-")
+            style = {"new": ":", "vanished": "--", "place not seen": "--"}.get(change.event, "-")
             axes.plot(
                 [x for x, _ in seen],
                 [volume for _, volume in seen],
@@ -46,25 +48,31 @@ def growth_chart(points: list[TimePoint], changes: list[Change]) -> str:
         return svg_uri(figure)
 
 
-def sum_chart(points: list[TimePoint], sums: list[float]) -> str:
-    """Return the sum of target diameters over time with the RECIST 1.1 limits."""
+def sum_chart(points: list[TimePoint], sums: Sequence[float | None]) -> str:
+    """Return the sum of target diameters over time with the RECIST 1.1 limits; None where it is not known."""
     places, ticks, label = _time_axis(points)
+    known = [(x, value) for x, value in zip(places, sums, strict=True) if value is not None]
+    baseline, smallest = known[0][1], min(value for _, value in known)
     with chart(4.2, 3.6) as (figure, axes):
-        axes.plot(places, sums, color=SERIES[0], marker="o", linewidth=2.0)
-        for x, value in zip(places, sums, strict=True):
+        axes.plot(*zip(*known, strict=True), color=SERIES[0], marker="o", linewidth=2.0)
+        for x, value in known:
             axes.annotate(
                 f"{value:.0f} mm", (x, value), xytext=(0, 7), textcoords="offset points", ha="center", fontsize=8
             )
-        axes.axhline(0.7 * sums[0], color=SERIES[2], linestyle="--", linewidth=1.0)
+        axes.axhline((1.0 - SHRINKAGE) * baseline, color=SERIES[2], linestyle="--", linewidth=1.0)
         axes.annotate(
-            "-30 % of baseline", (places[0], 0.7 * sums[0]), xytext=(2, 3), textcoords="offset points", fontsize=7.5
+            "-30 % of baseline",
+            (places[0], (1.0 - SHRINKAGE) * baseline),
+            xytext=(2, 3),
+            textcoords="offset points",
+            fontsize=7.5,
         )
-        limit = max(1.2 * min(sums), min(sums) + 5.0)
+        limit = growth_limit_mm(smallest)
         axes.axhline(limit, color=SERIES[5], linestyle="--", linewidth=1.0)
         axes.annotate(
             "+20 % of smallest sum", (places[0], limit), xytext=(2, 3), textcoords="offset points", fontsize=7.5
         )
-        axes.set_ylim(0, 1.18 * max(*sums, limit))
+        axes.set_ylim(0, 1.18 * max(limit, *(value for _, value in known)))
         axes.set_ylabel("Sum of target diameters (mm)")
         _dress(axes, places, ticks, label)
         return svg_uri(figure)

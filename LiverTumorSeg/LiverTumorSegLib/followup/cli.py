@@ -11,11 +11,13 @@ from ..command import exit_code
 from ..errors import LiverTumorSegError, UsageError
 from ..messages import JsonMessages
 from ..scan.imageio import case_name
-from .inputs import ScanInput, load_time_point, parse_day
+from .changes import choose_targets, measure_changes
+from .dates import parse_day, require_order
+from .inputs import ScanInput, open_scan, segmented
 from .outputs import write_csv, write_followup_json
 from .registration import IDENTITY, align_livers
 from .report import FollowUp, write_report
-from .response import assess, choose_targets, measure_changes
+from .response import assess
 from .timepoints import TimePoint
 from .tracking import follow
 
@@ -33,8 +35,8 @@ def compare(points: list[TimePoint]) -> FollowUp:
     alignments = [IDENTITY, *(align_livers(points[0], point) for point in points[1:])]
     tracks = follow(points, alignments)
     targets = choose_targets(points[0])
-    assessments = assess(points, tracks, targets, [alignment.liver_dice for alignment in alignments])
-    return FollowUp(points, alignments, measure_changes(points, tracks, targets), assessments, targets)
+    changes = measure_changes(points, tracks, targets, alignments)
+    return FollowUp(points, alignments, changes, assess(points, tracks, targets, alignments), targets)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -99,13 +101,17 @@ def _run(options: argparse.Namespace, told: Callable[[int, int, str], None]) -> 
         raise UsageError(f"--output {options.output} is a file; name a folder.")
     options.output.mkdir(parents=True, exist_ok=True)
     segmenter = _segmenter_options(options)
-    points = []
+    # All inputs are opened before the first is segmented, which takes minutes: what is wrong with one is said at once.
+    opened = []
     for number, scan in enumerate(scans, start=1):
         told(number, len(scans), scan.name)
-        points.append(load_time_point(scan, options.output / "segmentations" / str(number), segmenter))
-    days = [point.day for point in points if point.day is not None]
-    if days != sorted(days):
-        raise UsageError("The scans are not in order of time; give the oldest first.")
+        opened.append(open_scan(scan))
+    require_order([(one.name, one.day) for one in opened])
+    folder = options.output / "segmentations"
+    points = [
+        segmented(one, folder / str(number), segmenter) if isinstance(one, ScanInput) else one
+        for number, one in enumerate(opened, start=1)
+    ]
     told(len(scans) + 1, len(scans), "Aligning the livers")
     followup = compare(points)
     told(len(scans) + 2, len(scans), "Writing")

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
-from ..errors import InputError, LiverTumorSegError, UsageError
+from ..errors import InputError, LiverTumorSegError
 from ..grid import require_same_grid
 from ..labelnames import scan_of_result
 from ..labels import IGNORE, LIVER, TUMOR
 from ..output.labelvalues import meant_values
 from ..output.segfile import read_segmentation
-from ..scan.imageio import case_name, read_case
+from ..scan.collection import scans_in
+from ..scan.imageio import CaseImage, case_name, read_case
+from .dates import acquisition_day
 from .timepoints import TimePoint, around_organ
 
 _MOST_LABELS = 16
+_ONE_CHANNEL = ("CT",)
+_MOST_NAMED = 3
 NAMES = {LIVER.name: LIVER.value, TUMOR.name: TUMOR.value}
 REGIONS = {LIVER.name: (LIVER.value, TUMOR.value), TUMOR.name: (TUMOR.value,)}
 
@@ -35,7 +39,7 @@ class ScanInput:
     image : Path or None
         The CT of a segmentation; `linked_image` when left out.
     day : date or None
-        Of the scan; a DICOM folder's own date is used when left out.
+        Of the scan; that of the DICOM series that is read when left out.
     name : str
     """
 
@@ -45,31 +49,64 @@ class ScanInput:
     name: str
 
 
-def load_time_point(scan: ScanInput, folder: Path, segment_options: list[str]) -> TimePoint:
-    """Return one scan as a time point, segmenting it first when it is a CT.
+def open_scan(scan: ScanInput) -> TimePoint | ScanInput:
+    """Return a segmentation as a time point; a CT as it was given, its date filled in, to be segmented.
+
+    All that can be wrong with an input before a network has seen it is said here.
+
+    Raises
+    ------
+    InputError
+        It does not exist, cannot be read, is no single scan, or holds nothing to follow.
+    """
+    if not scan.path.exists():
+        raise InputError(f"{scan.path} does not exist.")
+    _require_one_scan(scan.path)
+    read = given_segmentation(scan.path)
+    if read is None:
+        return replace(scan, day=scan.day or acquisition_day(read_case(scan.path).dicom_files))
+    what = f"{scan.name}, {scan.path.name}"
+    labels = _in_our_values(*read, what)
+    # A whole scan is large: what is not needed any more makes room for the CT.
+    del read
+    image = scan.image or linked_image(scan.path)
+    return _time_point(scan, labels, image, what, must_fit=scan.image is not None)
+
+
+def segmented(scan: ScanInput, folder: Path, segment_options: list[str]) -> TimePoint:
+    """Segment a CT and return it as a time point.
 
     Parameters
     ----------
     scan : ScanInput
+        As `open_scan` returned it.
     folder : Path
-        Where a segmentation is written when one has to be made.
+        Where the segmentation is written.
     segment_options : list of str
         Passed on to the segmenter's command line.
     """
-    if not scan.path.exists():
-        raise InputError(f"{scan.path} does not exist.")
-    read, must_fit = given_segmentation(scan.path), scan.image is not None
-    if read is not None:
-        path, image = scan.path, scan.image or linked_image(scan.path)
-    else:
-        path, image, must_fit = segment(scan.path, folder, segment_options), scan.path, True
-        read = read_segmentation(path)
-    day = scan.day or dicom_day(image or path)
+    path = segment(scan.path, folder, segment_options)
     what = f"{scan.name}, {path.name}"
-    labels = _in_our_values(*read, what)
-    # A whole scan is large: what is not needed any more makes room for the CT.
-    del read
-    labels, grey, below = around_organ(labels, _on_grid_of(labels, image, what, must_fit))
+    return _time_point(scan, _in_our_values(*read_segmentation(path), what), scan.path, what, must_fit=True)
+
+
+def _require_one_scan(path: Path) -> None:
+    """Refuse a folder that the segmenter takes for several scans."""
+    scans = scans_in(path, _ONE_CHANNEL).scans
+    if scans == [path]:
+        return
+    shown = ", ".join(str(scan.relative_to(path)) for scan in scans[:_MOST_NAMED])
+    more = f" and {len(scans) - _MOST_NAMED} more" if len(scans) > _MOST_NAMED else ""
+    raise InputError(
+        f"{path} is a folder of scans ({shown}{more}), not the scan of one date. Give the folder or file of each "
+        f"date by itself, oldest first: {path / scans[0].relative_to(path)}, ..."
+    )
+
+
+def _time_point(scan: ScanInput, labels: sitk.Image, image: Path | None, what: str, must_fit: bool) -> TimePoint:
+    case = _case_on_grid_of(labels, image, what, must_fit)
+    day = scan.day or (acquisition_day(case.dicom_files) if case else None)
+    labels, grey, below = around_organ(labels, case.image if case else None)
     return TimePoint(scan.name, labels, grey, day, below)
 
 
@@ -134,34 +171,6 @@ def segment(scan: Path, folder: Path, options: list[str]) -> Path:
     return folder / f"{case_name(scan)}.seg.nrrd"
 
 
-def dicom_day(path: Path) -> date | None:
-    """Return the acquisition or study date of a DICOM folder or file; None for other formats."""
-    first = next((item for item in sorted(path.rglob("*")) if item.is_file()), None) if path.is_dir() else path
-    if first is None or not (path.is_dir() or first.suffix.lower() in (".dcm", ".dicom", ".ima")):
-        return None
-    reader = sitk.ImageFileReader()
-    reader.SetImageIO("GDCMImageIO")
-    reader.SetFileName(str(first))
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError:
-        return None
-    for key in ("0008|0022", "0008|0021", "0008|0020"):
-        if reader.HasMetaDataKey(key):
-            text = reader.GetMetaData(key).strip()
-            if len(text) == 8 and text.isdigit():
-                return parse_day(f"{text[:4]}-{text[4:6]}-{text[6:]}")
-    return None
-
-
-def parse_day(text: str) -> date:
-    """Return a date written YYYY-MM-DD."""
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise UsageError(f"'{text}' is not a date; write it as YYYY-MM-DD.") from error
-
-
 def _in_our_values(labelmap: sitk.Image, names: dict[str, int], what: str) -> sitk.Image:
     voxels = sitk.GetArrayViewFromImage(labelmap)
     labels = sitk.GetImageFromArray(meant_values(voxels, names, NAMES, REGIONS, IGNORE, what))
@@ -169,15 +178,15 @@ def _in_our_values(labelmap: sitk.Image, names: dict[str, int], what: str) -> si
     return labels
 
 
-def _on_grid_of(labels: sitk.Image, image: Path | None, what: str, must_fit: bool) -> sitk.Image | None:
+def _case_on_grid_of(labels: sitk.Image, image: Path | None, what: str, must_fit: bool) -> CaseImage | None:
     """Return the CT of a segmentation; None where there is none, or the one that was only found does not fit."""
     if image is None:
         return None
     try:
-        scan = read_case(image).image
-        require_same_grid(scan, labels, what)
+        case = read_case(image)
+        require_same_grid(case.image, labels, what)
     except LiverTumorSegError:
         if must_fit:
             raise
         return None
-    return scan
+    return case

@@ -11,8 +11,9 @@ from typing import Any
 from ..jsonfile import write_json
 from ..output.spreadsheet import spreadsheet_cell
 from ..wholefile import whole_file
+from .changes import Change, sum_of_diameters
 from .registration import Alignment
-from .response import Assessment, Change, sum_of_diameters
+from .response import Assessment
 from .timepoints import TimePoint
 
 SCHEMA_VERSION = 1

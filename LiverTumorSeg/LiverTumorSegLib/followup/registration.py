@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
-from .timepoints import Points, TimePoint, physical_points
+from .timepoints import Points, TimePoint, array_index, physical_points
 
 _GRID_MM = 3.0
 _MARGIN_MM = 30.0
@@ -108,15 +108,11 @@ class _Overlap:
         self._volumes = [
             np.count_nonzero(point.organ) * float(np.prod(point.labelmap.GetSpacing())) for point in (baseline, later)
         ]
-        self._later = later.organ
-        grid = later.labelmap
-        self._origin = np.asarray(grid.GetOrigin())
-        self._to_index = np.linalg.inv(np.reshape(grid.GetDirection(), (3, 3)) * np.asarray(grid.GetSpacing()))
+        self._later, self._grid = later.organ, later.labelmap
 
     def dice(self, matrix: npt.NDArray[np.float64], offset: npt.NDArray[np.float64]) -> float:
         """Return the Dice after ``q = matrix @ p + offset``."""
-        index = (self._points @ matrix.T + offset - self._origin) @ self._to_index.T
-        at = np.round(index[:, ::-1]).astype(int)
+        at = array_index(self._grid, self._points @ matrix.T + offset)
         within = np.all((at >= 0) & (at < self._later.shape), axis=1)
         share = np.count_nonzero(self._later[tuple(at[within].T)]) / len(at)
         first = self._volumes[0] * abs(float(np.linalg.det(matrix)))

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from ..output.page import page_environment
 from ..wholefile import write_text
+from .changes import Change, sum_of_diameters
 from .charts import growth_chart, sum_chart
 from .pictures import alignment_picture, make_view, track_picture
+from .recist import NOT_EVALUABLE
 from .registration import Alignment
-from .response import Assessment, Change, sum_of_diameters
+from .response import Assessment
 from .timepoints import TimePoint
 
 WEAK = 0.5
@@ -55,6 +57,12 @@ class FollowUp:
                     f"{point.name}: no CT that fits was found for its segmentation, so its densities are not told and "
                     "its lesions are drawn without it."
                 )
+        undated = [point.name for point in self.points if point.day is None]
+        if undated:
+            found.append(
+                f"No date is known of {', '.join(undated)}: the order of the scans was taken as given, and doubling "
+                "times need the first and the last date. With compare.py, --dates gives them."
+            )
         first = self.points[0]
         if any(point.slice_mm > 5.0 for point in self.points):
             found.append("A scan has slices thicker than 5 mm: small lesions and changes are unreliable.")
@@ -68,8 +76,7 @@ def write_report(path: Path, followup: FollowUp, pictured: int = 30) -> None:
     """Write the page; the largest ``pictured`` lesions are drawn."""
     views = [make_view(point) for point in followup.points]
     ranked = sorted(followup.changes, key=lambda change: -max(change.volumes_ml))
-    tracks = [change.track for change in followup.changes]
-    sums = [sum_of_diameters(followup.points, tracks, followup.targets, scan) for scan in range(len(followup.points))]
+    sums = _sums(followup)
     page = (
         page_environment(Path(__file__).parent / "templates")
         .get_template("followup.html.j2")
@@ -93,6 +100,16 @@ def write_report(path: Path, followup: FollowUp, pictured: int = 30) -> None:
         )
     )
     write_text(path, page)
+
+
+def _sums(followup: FollowUp) -> list[float | None]:
+    """Return the sum of the target diameters of each scan; None where the targets are not evaluable."""
+    tracks = [change.track for change in followup.changes]
+    lost = [False, *(one.target_response == NOT_EVALUABLE for one in followup.assessments)]
+    return [
+        None if gone else sum_of_diameters(followup.points, tracks, followup.targets, scan)
+        for scan, gone in enumerate(lost)
+    ]
 
 
 def _short_labels(points: list[TimePoint]) -> list[str]:

@@ -132,3 +132,10 @@ def physical_points(grid: sitk.Image, index_zyx: npt.NDArray[np.int64]) -> Point
     """Return patient coordinates (n, 3) of array indices (n, 3) in z, y, x."""
     axes = np.reshape(grid.GetDirection(), (3, 3)) * np.asarray(grid.GetSpacing())
     return index_zyx[:, ::-1] @ axes.T + np.asarray(grid.GetOrigin())
+
+
+def array_index(grid: sitk.Image, points: Points) -> npt.NDArray[np.int64]:
+    """Return the nearest array indices (n, 3) in z, y, x of patient coordinates (n, 3); they may lie outside."""
+    axes = np.reshape(grid.GetDirection(), (3, 3)) * np.asarray(grid.GetSpacing())
+    index = (points - np.asarray(grid.GetOrigin())) @ np.linalg.inv(axes).T
+    return np.round(index[:, ::-1]).astype(np.int64)

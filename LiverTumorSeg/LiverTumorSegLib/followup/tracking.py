@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -63,7 +64,7 @@ def follow(points: list[TimePoint], alignments: list[Alignment]) -> list[Track]:
     """
     tracks = [Track(lesion.id, {0: (lesion.id,)}) for lesion in points[0].lesions]
     for scan in range(1, len(points)):
-        earlier = [_moved(track, scan, points, alignments) for track in tracks]
+        earlier = [last_place(track, scan, points, alignments) for track in tracks]
         later = [points[scan].lesion_points[lesion.id] for lesion in points[scan].lesions]
         links, certainty = pair_lesions(earlier, later)
         tracks = _extend(tracks, scan, links, certainty, [lesion.id for lesion in points[scan].lesions])
@@ -101,8 +102,8 @@ def pair_lesions(
             if _too_far(first, second):
                 continue
             # What is farther than the gap counts as apart; it need not be found.
-            to_first = trees[0][row].query(_thinned(second), distance_upper_bound=_BEYOND_GAP_MM)[0]
-            to_second = trees[1][column].query(_thinned(first), distance_upper_bound=_BEYOND_GAP_MM)[0]
+            to_first = trees[0][row].query(thinned(second), distance_upper_bound=_BEYOND_GAP_MM)[0]
+            to_second = trees[1][column].query(thinned(first), distance_upper_bound=_BEYOND_GAP_MM)[0]
             inside_earlier[row, column] = np.mean(to_first <= NEAR_MM)
             inside_later[row, column] = np.mean(to_second <= NEAR_MM)
             gap = float(to_first.min())
@@ -134,11 +135,16 @@ def pair_lesions(
     return links, certainty
 
 
-def _moved(track: Track, scan: int, points: list[TimePoint], alignments: list[Alignment]) -> Points:
+def last_place(track: Track, scan: int, points: Sequence[TimePoint], alignments: Sequence[Alignment]) -> Points:
     """Return a track's last seen voxels in the coordinates of a later scan."""
     source = track.last_seen(scan)
     own = np.concatenate([points[source].lesion_points[number] for number in track.seen(source)])
     return alignments[scan].apply(alignments[source].inverse(own))
+
+
+def thinned(points: Points) -> Points:
+    """Return at most some thousand of the points, spread evenly."""
+    return points[:: max(1, len(points) // _MOST_POINTS)]
 
 
 def _extend(
@@ -172,11 +178,6 @@ def _extend(
     known = {column for _, column in links}
     result.extend(Track(0, {scan: (ids[column],)}) for column in range(len(ids)) if column not in known)
     return result
-
-
-def _thinned(points: Points) -> Points:
-    """Return at most some thousand of the points, spread evenly."""
-    return points[:: max(1, len(points) // _MOST_POINTS)]
 
 
 def _too_far(first: Points, second: Points) -> bool:

@@ -23,6 +23,7 @@ from ..pipeline.result import Result
 from ..scan.imageio import CaseImage
 from ..wholefile import cannot_write, write_image
 from .dicomseg import write_dicom_seg
+from .earlier import files_of, place_of, read_report, require_same_scan
 from .picture import write_case_picture
 from .report import build_report, write_lesions_csv
 from .segfile import write_segmentation
@@ -75,12 +76,14 @@ def write_case(
     """Write all files of a case into a private folder, then move them into place, the report last.
 
     An extra that fails (picture, probabilities, maps, DICOM SEG) becomes a warning among the findings of the report,
-    whose ``asked`` holds what the parameter of this name says, the names of the files and the extras that are whole.
+    whose ``asked`` holds what the parameter of this name says, where the scan lies, the names of the files and the
+    extras that are whole. What an earlier run of this scan made and this one did not is removed.
 
     Raises
     ------
     UsageError
-        When the folder or the disk does not take the segmentation, the table or the report; nothing is left then.
+        When the folder or the disk does not take the segmentation, the table or the report, or the results of another
+        scan would be replaced; nothing is left then.
     CancelledError
         When `cancelled` says so before the files are moved.
     """
@@ -118,11 +121,13 @@ def write_case(
         failures = tuple(failed.values())
         result = dataclasses.replace(result, findings=(*result.findings, *failures))
         files = sorted(path.name for path in private.iterdir())
-        asked = {**(asked or {}), "extras": _whole_extras(wanted, failed), "files": files}
+        whole = _whole_extras(wanted, failed)
+        asked = {**(asked or {}), "scan": place_of(case.path), "extras": whole, "files": files}
         write_json(at("report.json"), build_report(case, result, quality=quality, asked=asked))
         if cancelled():
             raise CancelledError("Cancelled; nothing was written.")
-        written = _into_place(private, folder)
+        require_same_scan(folder, case)
+        written = _into_place(private, folder, case.name)
     endings = {
         "segmentation": wanted.format,
         "report": "report.json",
@@ -187,18 +192,23 @@ def _private_folder(folder: Path, name: str) -> Iterator[Path]:
         shutil.rmtree(private, ignore_errors=True)
 
 
-def _into_place(private: Path, folder: Path) -> set[str]:
-    """Move the files, the report last: where it lies, all others do; return their names."""
-    paths = sorted(private.iterdir(), key=lambda path: (path.name.endswith(".report.json"), path.name))
+def _into_place(private: Path, folder: Path, name: str) -> set[str]:
+    """Move the files, the report last: where it lies, all others do and none of an earlier run; return their names."""
+    report = f"{name}.report.json"
+    written = {path.name for path in private.iterdir()}
+    outdated = files_of(read_report(folder, name) or {}, name) - written
     # An earlier report goes first: a process killed between two moves must not leave it beside newer files.
-    report, earlier = folder / paths[-1].name, private / "earlier"
+    earlier = private / "earlier"
     with suppress(OSError):
-        report.replace(earlier)
-    for number, path in enumerate(paths):
+        (folder / report).replace(earlier)
+    for number, file in enumerate([*sorted(written - {report}), *sorted(outdated), report]):
         try:
-            path.replace(folder / path.name)
+            if file in outdated:
+                (folder / file).unlink(missing_ok=True)
+            else:
+                (private / file).replace(folder / file)
         except OSError as error:
             if number == 0 and earlier.exists():
-                earlier.replace(report)
-            raise UsageError(cannot_write(folder / path.name, error)) from error
-    return {path.name for path in paths}
+                earlier.replace(folder / report)
+            raise UsageError(cannot_write(folder / file, error)) from error
+    return written

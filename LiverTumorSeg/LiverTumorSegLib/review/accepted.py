@@ -40,6 +40,11 @@ def require_accepted(verdicts: Verdicts) -> None:
         raise InputError(f"{accepted} lesions are accepted; a segmentation holds {MOST_LESIONS} of them at most.")
 
 
+def accepted_dicom_names(name: str) -> tuple[str, str]:
+    """Return the names of the two files that `write_accepted_dicom` writes: DICOM SEG and SR."""
+    return f"{name}.seg.dcm", f"{name}.sr.dcm"
+
+
 def write_accepted_dicom(
     folder: Path,
     name: str,
@@ -93,7 +98,8 @@ def write_accepted_dicom(
         measured.append(SegmentMeasures(label.value, label, lesion.volume_ml, *lengths, lesion.mean_hu, lesion.sd_hu))
     liver_ml = float(np.count_nonzero(kept == LIVER.value)) * float(np.prod(grid.spacing_mm)) / 1000
     measured.insert(0, SegmentMeasures(LIVER.value, LIVER, liver_ml))
-    paths = folder / f"{name}.seg.dcm", folder / f"{name}.sr.dcm"
+    segmentation_name, report_name = accepted_dicom_names(name)
+    paths = folder / segmentation_name, folder / report_name
     made_by = model.get("id", "?"), model.get("version", "?")
     segmentation = write_dicom_seg(paths[0], grid.image(kept), segments, dicom_files, *made_by, reviewed=True)
     try:

@@ -37,8 +37,9 @@ def words_for(channel: str) -> frozenset[str]:
 
 
 def images_in(folder: Path) -> list[Path]:
-    """Return the image files directly in a folder, by name."""
-    return sorted(path for path in folder.iterdir() if path.name.lower().endswith(IMAGE_SUFFIXES))
+    """Return the image files directly in a folder, by name; hidden ones, such as ``._scan.nii``, are none."""
+    files = (path for path in folder.iterdir() if path.name.lower().endswith(IMAGE_SUFFIXES))
+    return sorted(path for path in files if not path.name.startswith(".") and not path.is_dir())
 
 
 def channel_file(files: Sequence[Path], channel: str) -> Path | None:

@@ -19,7 +19,7 @@ from .headers import image_format
 
 UNREADABLE = "unreadable DICOM files"
 # Objects that hold no scan: segmentations, contours, reports, presentation states, key images, registrations, plans.
-_NO_SCAN = frozenset({"SEG", "RTSTRUCT", "RTDOSE", "RTPLAN", "SR", "PR", "KO", "REG", "DOC", "OT", "AU", "ECG"})
+NO_SCAN = frozenset({"SEG", "RTSTRUCT", "RTDOSE", "RTPLAN", "SR", "PR", "KO", "REG", "DOC", "OT", "AU", "ECG"})
 _TAGS = (
     *("SOPClassUID", "SOPInstanceUID", "ImageType", "Modality", "SeriesDescription", "PatientName", "PatientID"),
     *("SeriesInstanceUID", "SeriesNumber", "AcquisitionNumber", "InstanceNumber", "ImagePositionPatient"),
@@ -150,7 +150,7 @@ def read_slices(path: Path) -> list[Slice] | str:
 def _slices_of(path: Path, dataset: Any, has_pixels: bool) -> list[Slice] | str:
     modality = _text(dataset, "Modality")
     sop_class = _text(dataset, "SOPClassUID")
-    if modality in _NO_SCAN:
+    if modality in NO_SCAN:
         return f"{modality} objects"
     if not has_pixels or not dataset.get("Rows") or not dataset.get("Columns"):
         return UNREADABLE if _IMAGE.fullmatch(sop_class) else f"{modality or 'unnamed'} objects without an image"

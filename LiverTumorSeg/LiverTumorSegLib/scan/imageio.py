@@ -109,24 +109,30 @@ def case_name(path: Path | str) -> str:
 
 
 def case_names(paths: Sequence[Path | str]) -> tuple[str, ...]:
-    """Return a name for each case; those called alike are named after their parent folders too (``pat1_CT``)."""
+    """Return a name for each case; those called alike are named after their parent folders too (``pat1_CT``).
+
+    Names, and folders, that differ in case only are alike: on many disks they are one.
+    """
     names = [case_name(path) for path in paths]
     above = [[readable(folder.name) for folder in Path(path).resolve().parents] for path in paths]
-    changed = True
-    while changed:
-        changed = False
-        groups: dict[str, list[int]] = {}
-        for index, name in enumerate(names):
-            groups.setdefault(name.lower(), []).append(index)
-        for members in groups.values():
+    for _ in paths:
+        before = list(names)
+        for members in _alike(names):
             levels = zip(*(above[index] for index in members), strict=False)
-            for level in levels:
-                if len(set(level)) > 1:
-                    for index, folder in zip(members, level, strict=True):
-                        names[index] = f"{folder}_{names[index]}"
-                    changed = True
-                    break
+            telling = next((level for level in levels if len({folder.lower() for folder in level}) > 1), None)
+            for index, folder in zip(members, telling or (), strict=False):
+                names[index] = f"{folder}_{names[index]}"
+        if names == before:
+            break
     return tuple(names)
+
+
+def _alike(names: Sequence[str]) -> list[list[int]]:
+    """Return the places of the names, those of equal ones together."""
+    groups: dict[str, list[int]] = {}
+    for index, name in enumerate(names):
+        groups.setdefault(name.lower(), []).append(index)
+    return list(groups.values())
 
 
 def input_sha256(path: Path | str, series: str | None = None) -> str:
