@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from LiverTumorSegLib.followup.registration import LEAST_OVERLAP
 from slicer.i18n import tr as _
 
 NOT_SEEN = "–"
-ALIGNED_DICE = 0.5
-"""Of the two livers after alignment; below it no lesion is followed."""
 
 
 def changeRow(track: dict[str, Any]) -> list[str]:
@@ -81,7 +80,7 @@ def responseText(document: dict[str, Any]) -> str:
     found, aligned = document["assessments"][-1], document["scans"][-1]["alignment"]["liver_dice"]
     category, sums = found["category_without_new"], document["target_sums_mm"]
     hidden = ", ".join(map(str, found["hidden_lesions"]))
-    if aligned < ALIGNED_DICE:
+    if aligned < LEAST_OVERLAP:
         parts = [_("The two livers do not lie on each other after alignment: the lesions could not be followed.")]
     elif category == "not evaluable" and hidden:
         words = _("The place of lesions {numbers} is unknown in this scan or outside it: complete it, compare again.")

@@ -19,6 +19,16 @@ def press(panel, key):
     panel.app.processEvents()
 
 
+def eraseFirstLesion(reading, slicer):
+    """Erase it in the embedded editor, as a reader does."""
+    reading.ui.correctButton.collapsed = False
+    editor = reading.parent.findChild(slicer.qMRMLSegmentEditorWidget)
+    mask = np.zeros(SHAPE, bool)
+    mask[LESIONS[0]] = True
+    editor._stroke("tumor", mask, erase=True)
+    reading.wait(lambda: reading.ui.lesionTable.rowCount == 2)
+
+
 def test_the_result_opens_on_its_first_lesion_with_its_diameters(reading, slicer):
     ui = reading.ui
     assert ui.lesionTable.rowCount == 3
@@ -200,12 +210,7 @@ def test_the_slider_shows_and_then_takes_over(reading, slicer):
 def test_the_slider_asks_before_it_replaces_a_correction(reading, slicer, monkeypatch):
     from LiverTumorSegPanel.sensitivitySlider import positionOf
 
-    reading.ui.correctButton.collapsed = False
-    editor = reading.parent.findChild(slicer.qMRMLSegmentEditorWidget)
-    mask = np.zeros(SHAPE, bool)
-    mask[LESIONS[0]] = True
-    editor._stroke("tumor", mask, erase=True)
-    reading.wait(lambda: reading.ui.lesionTable.rowCount == 2)
+    eraseFirstLesion(reading, slicer)
     corrected, asked = labelsNow(reading), []
     monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", lambda text: asked.append(text) or len(asked) > 1)
     for step in (0.4, 0.35, 0.3):  # by the arrow keys: the last one counts
@@ -242,12 +247,7 @@ def test_a_run_that_ends_while_the_slider_asks_changes_no_other_result(reading, 
     from LiverTumorSegPanel.segmentLabels import readLabels
     from LiverTumorSegPanel.sensitivitySlider import positionOf
 
-    reading.ui.correctButton.collapsed = False
-    editor = reading.parent.findChild(slicer.qMRMLSegmentEditorWidget)
-    mask = np.zeros(SHAPE, bool)
-    mask[LESIONS[0]] = True
-    editor._stroke("tumor", mask, erase=True)
-    reading.wait(lambda: reading.ui.lesionTable.rowCount == 2)
+    eraseFirstLesion(reading, slicer)
     corrected, told = labelsNow(reading), []
     node, volume, probability = addResultOfAnotherCt(labelArray())
     ended = lambda _text: reading.widget._onResult(node, volume, probability) or True  # noqa: E731

@@ -16,14 +16,6 @@ NEXT_NUMBERS = [638, 827, 493, 952, 724, 318, 62, 612, 306, 915, 388, 128]
 """What the generator gave next, for seeds 0 to 11, before classes behind liver and tumour were looked at."""
 
 
-@pytest.fixture(scope="module")
-def liver():
-    rng = np.random.default_rng(1)
-    z, y, x = np.meshgrid(*[np.linspace(-1, 1, 48)] * 3, indexing="ij")
-    label = (x**2 + y**2 + z**2 < 0.7).astype(np.uint8)
-    return (np.where(label, 110, -60) + rng.normal(0, 10, label.shape)).astype(np.float32), label
-
-
 def drawn_without(image, label, seed, left_out=frozenset()):
     """Return image and label with every distractor of a seed but some, and the kinds that were drawn."""
     rng = np.random.default_rng(seed)

@@ -14,14 +14,6 @@ from LiverTumorSegTraining.training.cli import main
 SPACING = np.array([2.0, 2.0, 2.0])
 
 
-@pytest.fixture(scope="module")
-def liver():
-    rng = np.random.default_rng(1)
-    z, y, x = np.meshgrid(*[np.linspace(-1, 1, 48)] * 3, indexing="ij")
-    label = (x**2 + y**2 + z**2 < 0.7).astype(np.uint8)
-    return (np.where(label, 110, -60) + rng.normal(0, 10, label.shape)).astype(np.float32), label
-
-
 def test_tumors_grow_in_the_liver_and_change_it(liver):
     image, label = liver
     contrast, bulging = [], 0

@@ -15,6 +15,8 @@ import SimpleITK as sitk
 
 from .timepoints import Points, TimePoint, array_index, physical_points
 
+LEAST_OVERLAP = 0.5
+"""Dice of two livers after alignment, below which they are not taken for one organ."""
 _GRID_MM = 3.0
 _MARGIN_MM = 30.0
 _CLIP_MM = 25.0

@@ -8,15 +8,13 @@ from dataclasses import dataclass, replace
 from .changes import lesions_of, sum_of_diameters
 from .coverage import hidden_lesions
 from .recist import COMPLETE, NOT_EVALUABLE, PERSISTENT, has_grown, response_at, target_response
-from .registration import Alignment
+from .registration import LEAST_OVERLAP, Alignment
 from .timepoints import TimePoint
 from .tracking import Track
 from .wording import of_category, of_further, of_nontargets, of_targets
 
 SMALLEST_NEW_MM = 5.0
 """Longest diameter from which a lesion without a partner counts as new; specks come and go with noise."""
-LEAST_OVERLAP = 0.5
-"""Dice of two livers after alignment, below which they are not taken for one organ."""
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,9 @@ class Collection:
         What might be a scan and was not taken, and as what (`LABELS`, or the folder of `LOOSE_SLICES`).
     """
 
+    scans: list[Path] = field(default_factory=list)
+    left_out: dict[Path, str] = field(default_factory=dict)
+
     def findings(self) -> list[Finding]:
         """Return what is to be said of that which was left out."""
         found = []
@@ -42,9 +45,6 @@ class Collection:
             message = f"Left out as {kind}: {', '.join(names[:_NAMED])}{more}. {ALL_THE_SAME}"
             found.append(Finding("left_out", "warning", message))
         return found
-
-    scans: list[Path] = field(default_factory=list)
-    left_out: dict[Path, str] = field(default_factory=dict)
 
 
 def scans_in(folder: Path, channels: Sequence[str], output: Path | None = None) -> Collection:
