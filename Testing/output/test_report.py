@@ -13,10 +13,11 @@ import SimpleITK as sitk
 from LiverTumorSegLib.findings import Finding
 from LiverTumorSegLib.jsonfile import write_json
 from LiverTumorSegLib.labels import label_table
-from LiverTumorSegLib.output.picture import volumes_ml, write_case_picture
+from LiverTumorSegLib.output.picture import write_case_picture
 from LiverTumorSegLib.output.report import build_report, write_lesions_csv
 from LiverTumorSegLib.output.report_html import ReportCase, write_html_report
 from LiverTumorSegLib.pipeline.lesions import measure_lesions
+from LiverTumorSegLib.pipeline.volumes import volumes_ml
 
 KEYS = {"input", "findings", "model", "device", "quality", "seconds", "peak_rss_mb", "volumes_ml", "lesions"}
 

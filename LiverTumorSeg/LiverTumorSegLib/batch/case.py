@@ -19,11 +19,11 @@ from ..model.bundle import Bundle, load_bundle
 from ..model.models import FINE, localiser_for, members_of, models_folder
 from ..output.casefiles import Wanted, room_for, write_case
 from ..output.earlier import is_finished, is_of_place, require_same_scan
-from ..output.picture import volumes_ml
 from ..output.summary import BEFORE, DONE, FAILED, Outcome
 from ..pipeline.inference import Segmenter
 from ..pipeline.plan import memory_findings
 from ..pipeline.result import Result
+from ..pipeline.volumes import volumes_ml
 from ..request import postprocessing_of
 from ..scan.channels import CaseFiles, read_channels
 from ..scan.imageio import CaseImage, case_name, input_sha256

@@ -10,17 +10,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
 
 from ..labelnames import canonical_name
 from ..labels import AIR_HU, LIVER, LIVER_TUMOR, NO_LABEL, TUMOR, Label
+from ..pipeline.lesions import Lesion, label_lesions
+from ..pipeline.postprocess import Box, bounding_box
+from ..pipeline.volumes import volumes_ml
 from ..wholefile import whole_file
-
-if TYPE_CHECKING:
-    from ..pipeline.lesions import Lesion
 
 WINDOW_HU = (-160, 240)
 """The usual abdominal soft tissue window, as lower and upper bound."""
@@ -94,11 +94,11 @@ def write_case_picture(
         return False
 
     values = sitk.GetArrayViewFromImage(labelmap)
-    organ = values > 0
-    low, high = _field_mm(image, _box(organ))
-    center = np.array(lesions[0].centroid_lps_mm) if lesions else _center_mm(image, organ)
+    box = bounding_box(values)
+    low, high = _field_mm(image, box)
+    center = np.array(lesions[0].centroid_lps_mm) if lesions else _center_mm(image, values, box)
     tumor = next((label.value for label in labels if canonical_name(label.name) == TUMOR.name), NO_LABEL)
-    numbered = _numbered_lesions(labelmap, _box(values == tumor), lesions, tumor)
+    numbered = _numbered_lesions(labelmap, box, tumor) if box is not None and lesions else None
     grey = window or _percentiles(image)
 
     size = high - low
@@ -131,16 +131,6 @@ def write_case_picture(
     return True
 
 
-def volumes_ml(labelmap: sitk.Image, labels: Sequence[Label]) -> dict[str, float]:
-    """Return the volume of each label by name; "liver" is the whole organ, with the voxels of "tumor"."""
-    voxel_ml = float(np.prod(labelmap.GetSpacing())) / 1000
-    values = sitk.GetArrayViewFromImage(labelmap)
-    volumes = {label.name: float(np.count_nonzero(values == label.value) * voxel_ml) for label in labels}
-    if LIVER.name in volumes:
-        volumes[LIVER.name] += volumes.setdefault(TUMOR.name, 0.0)
-    return volumes
-
-
 def _percentiles(image: sitk.Image) -> tuple[float, float]:
     values = sitk.GetArrayViewFromImage(image)[::2, ::2, ::2]
     foreground = values[values > values.min()]
@@ -150,18 +140,7 @@ def _percentiles(image: sitk.Image) -> tuple[float, float]:
     return low, max(high, low + 1e-6)
 
 
-def _box(mask: np.ndarray) -> tuple[slice, slice, slice] | None:
-    """Return the bounding box of a mask (z, y, x), or None if it is empty."""
-    slices = []
-    for axis in range(3):
-        used = np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))
-        if used.size == 0:
-            return None
-        slices.append(slice(int(used[0]), int(used[-1]) + 1))
-    return slices[0], slices[1], slices[2]
-
-
-def _field_mm(image: sitk.Image, box: tuple[slice, slice, slice] | None) -> tuple[np.ndarray, np.ndarray]:
+def _field_mm(image: sitk.Image, box: Box | None) -> tuple[np.ndarray, np.ndarray]:
     """Return the patient-space corners (LPS mm) of what to show: the labelled box with a margin, or the whole scan."""
     whole = _corners(image, tuple(slice(0, size) for size in image.GetSize()[::-1]))
     if box is None:
@@ -171,12 +150,15 @@ def _field_mm(image: sitk.Image, box: tuple[slice, slice, slice] | None) -> tupl
     return low, np.minimum(part.max(axis=0) + MARGIN_MM, whole.max(axis=0))
 
 
-def _center_mm(image: sitk.Image, organ: np.ndarray) -> np.ndarray:
-    """Return the centre of gravity of the organ (LPS mm), or the middle of the scan where there is none."""
+def _center_mm(image: sitk.Image, values: np.ndarray, box: Box | None) -> np.ndarray:
+    """Return the centre of gravity of what is labelled (LPS mm), or the middle of the scan where nothing is."""
+    box = box or tuple(slice(0, count) for count in values.shape)
+    labelled = values[box] > 0
     index = []
     for axis in (2, 1, 0):
-        counts = np.count_nonzero(organ, axis=tuple(other for other in range(3) if other != axis))
-        index.append(float(np.average(np.arange(counts.size), weights=counts if counts.any() else None)))
+        counts = np.count_nonzero(labelled, axis=tuple(other for other in range(3) if other != axis))
+        mean = float(np.average(np.arange(counts.size), weights=counts if counts.any() else None))
+        index.append(box[axis].start + mean)
     return np.array(image.TransformContinuousIndexToPhysicalPoint(index))
 
 
@@ -185,17 +167,15 @@ def _corners(image: sitk.Image, box: tuple[slice, ...]) -> np.ndarray:
     return np.array([image.TransformContinuousIndexToPhysicalPoint(index) for index in product(*ranges)])
 
 
-def _numbered_lesions(
-    labelmap: sitk.Image, box: tuple[slice, slice, slice] | None, lesions: Sequence[Lesion], tumor: int
-) -> sitk.Image | None:
-    """Return the lesion numbers as a small image around the tumours, or None where there are none."""
-    if box is None or not lesions:
-        return None
-    from ..pipeline.lesions import label_lesions
+def _numbered_lesions(labelmap: sitk.Image, box: Box, tumor: int) -> sitk.Image | None:
+    """Return the lesion numbers as a small image around the tumours within a box, or None where there are none."""
+    part = _cropped(labelmap, box)
+    tumors = bounding_box(sitk.GetArrayViewFromImage(part) == tumor)
+    return None if tumors is None else label_lesions(_cropped(part, tumors), tumor)
 
-    start = [s.start for s in reversed(box)]
-    size = [s.stop - s.start for s in reversed(box)]
-    return label_lesions(sitk.RegionOfInterest(labelmap, size, start), tumor)
+
+def _cropped(image: sitk.Image, box: Box) -> sitk.Image:
+    return sitk.RegionOfInterest(image, [s.stop - s.start for s in box[::-1]], [s.start for s in box[::-1]])
 
 
 def _draw_plane(

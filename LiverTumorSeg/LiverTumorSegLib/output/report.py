@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from .. import __version__
 from ..labels import label_table
 from ..pipeline.lesions import Lesion
+from ..pipeline.volumes import volumes_ml
 from ..wholefile import write_text
-from .picture import volumes_ml
 
 if TYPE_CHECKING:
     from ..pipeline.result import Result

@@ -259,9 +259,9 @@ class Segmenter:
             low, high = (0.25 + 0.6 * (number + n) / len(self.bundles) for n in (0, 1))
             intensity = bundle.intensity_at(liver_hu)
             probabilities = self._fine_probabilities(bundle, intensity, channels, box, part, run, low, high)
-            total = probabilities.astype(np.uint16) if total is None else total + probabilities
+            total = probabilities if total is None else np.add(total, probabilities, dtype=np.uint16)
         assert total is not None  # there is at least one bundle
-        mean = (total // len(self.bundles)).astype(np.uint8)
+        mean = total if len(self.bundles) == 1 else (total // len(self.bundles)).astype(np.uint8)
         if self.maps:
             run.maps["uncertainty"] = part.image(uncertainty(mean))
         run.tell(0.87, "Cleaning up")

@@ -118,9 +118,13 @@ def joined_liver(liver: np.ndarray, tumor: np.ndarray, coarse: np.ndarray) -> np
     coarse : ndarray of uint8
         Likewise, of the whole organ by the localiser.
     """
-    organ = liver.astype(np.float32) + tumor
-    organ += COARSE_SHARE * (coarse - organ)
-    joined: np.ndarray = np.clip(np.round(organ - tumor), 0, 255 - tumor.astype(np.float32)).astype(np.uint8)
+    joined = np.empty_like(liver)
+    # Slice by slice, so that the floating-point values never leave the processor's cache.
+    for index in range(len(liver)):
+        tumorous = tumor[index].astype(np.float32)
+        organ = liver[index] + tumorous
+        organ += COARSE_SHARE * (coarse[index] - organ)
+        joined[index] = np.clip(np.round(organ - tumorous), 0, 255 - tumorous)
     return joined
 
 

@@ -225,15 +225,15 @@ def lesions_beside(tumor: Mask, organ: Mask, smallest_contact: float, largest_vo
     return beside
 
 
-def bounding_box(mask: Mask) -> Box | None:
-    """Return the smallest box that holds every True voxel, or None when there is none."""
-    box = []
-    for axis in range(mask.ndim):
-        hit = np.flatnonzero(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis)))
+def bounding_box(values: np.ndarray) -> Box | None:
+    """Return the smallest box that holds every voxel that is True or has a label; None when there is none."""
+    box: Box = ()
+    for axis in range(values.ndim):
+        hit = np.flatnonzero(values[box].any(axis=tuple(a for a in range(values.ndim) if a != axis)))
         if hit.size == 0:
             return None
-        box.append(slice(int(hit[0]), int(hit[-1]) + 1))
-    return tuple(box)
+        box = (*box, slice(int(hit[0]), int(hit[-1]) + 1))
+    return box
 
 
 def widened(box: Box, margin: Sequence[int] = (1, 1, 1)) -> Box:
