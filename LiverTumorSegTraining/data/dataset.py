@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from types import ModuleType
 
@@ -112,7 +112,10 @@ def find_cases(root: Path, data: DataConfig, tell: Callable[[str], None] | None 
 
 
 def split(
-    cases: list[Case], data: DataConfig, burden: Callable[[Case], float] | None = None
+    cases: list[Case],
+    data: DataConfig,
+    burden: Callable[[Case], float] | None = None,
+    left_out: Collection[str] = (),
 ) -> tuple[list[Case], list[Case]]:
     """Return the training and the validation cases; no patient is in both.
 
@@ -125,9 +128,11 @@ def split(
         `validation_fraction` a share.
     burden : callable
         Tumour volume of a case, by which folds are stratified.
+    left_out : collection of str
+        Cases of the data set that are not used: a splits file may name them.
     """
     if data.splits is not None:
-        training, validation, _ = split_by_file(cases, data.splits, data.fold)
+        training, validation, _ = split_by_file(cases, data.splits, data.fold, left_out)
         return training, validation
     held_out = set(data.validation)
     patients = {case.patient for case in cases}
@@ -153,7 +158,7 @@ def fold_patients(cases: list[Case], folds: int, burden: Callable[[Case], float]
     Patients are sorted by tumour volume and dealt in rounds of `folds`, each round in an order of its own. Folds that
     the data set assigns itself are kept.
     """
-    assigned = {case.patient: case.fold for case in cases if case.fold is not None}
+    assigned = _assigned_folds(cases)
     volumes: dict[str, float] = {}
     for case in cases:
         volumes[case.patient] = max(volumes.get(case.patient, 0.0), burden(case) if burden is not None else 0.0)
@@ -173,7 +178,25 @@ def fold_patients(cases: list[Case], folds: int, burden: Callable[[Case], float]
         for part in parts:
             part.discard(patient)
         parts[fold].add(patient)
+    empty = [str(number) for number, part in enumerate(parts) if not part]
+    if empty:
+        raise InputError(
+            f"The data set's column fold leaves nobody to hold out in fold {', '.join(empty)} of {folds}, counted "
+            "from 0: give as many folds as it fills."
+        )
     return parts
+
+
+def _assigned_folds(cases: list[Case]) -> dict[str, int]:
+    """Return the folds that the data set itself assigns to patients."""
+    assigned: dict[str, int] = {}
+    for case in cases:
+        if case.fold is not None and assigned.setdefault(case.patient, case.fold) != case.fold:
+            raise InputError(
+                f"The data set assigns patient {case.patient} to the folds {assigned[case.patient]} and {case.fold}: "
+                "one patient belongs to one fold, so correct the column fold."
+            )
+    return assigned
 
 
 def _shuffled(patient: str) -> str:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from LiverTumorSegLib.errors import InputError
 from LiverTumorSegLib.labelnames import canonical_name, plain_name
-from LiverTumorSegLib.labels import IGNORE, TUMOR, value_of
-from LiverTumorSegLib.scan.channels import SEQUENCES
+from LiverTumorSegLib.labels import IGNORE, LIVER, TUMOR, value_of
+from LiverTumorSegLib.scan.channels import SEQUENCES, words_for
 
 from LiverTumorSegTraining.data.layouts import brats, lits, msd, pairs, studies
 from LiverTumorSegTraining.data.reading import label_values
@@ -168,7 +168,7 @@ def agreed_labels(data: DataConfig, description: Description, localiser: bool = 
     description : Description
         Of the data set.
     localiser : bool
-        Tumour belongs to the organ, so it needs no name of its own.
+        Tumour belongs to the liver, so it needs no name of its own.
     """
     label_map = dict(data.label_map)
     unknown = {value for values in description.regions.values() for value in values} - set(label_map)
@@ -186,7 +186,9 @@ def agreed_labels(data: DataConfig, description: Description, localiser: bool = 
         if value in label_map:
             continue
         if place is None and localiser and canonical_name(name) == TUMOR.name:
-            continue
+            # A free value 2 is taken for the tumour anyhow.
+            is_known = value == TUMOR.value and len(data.labels) < TUMOR.value
+            place = value if is_known else value_of(LIVER.name, data.labels)
         if place is None:
             raise InputError(
                 f"{description.source} calls the value {value} {name!r}, but data.labels is "
@@ -200,6 +202,12 @@ def agreed_labels(data: DataConfig, description: Description, localiser: bool = 
 
 def _check_channels(description: Description, config: Config) -> None:
     channels, wanted = description.channels, config.data.channels
+    all_of_them = f"--data.channels '[{', '.join(channels)}]'"
+    if config.data.layout in ("auto", "msd", "nnunet") and _in_another_order(channels, wanted):
+        raise InputError(
+            f"{description.source} numbers the channels {', '.join(channels)}, but data.channels is "
+            f"{', '.join(wanted)}, which would be taken for them in that order: set {all_of_them}."
+        )
     if description.is_mr and config.preparation.window_hu is not None:
         raise InputError(
             f"{description.source} says that the images are {', '.join(channels)}, but the recipe treats them as CT "
@@ -209,5 +217,15 @@ def _check_channels(description: Description, config: Config) -> None:
     if len(channels) > len(wanted) and len(wanted) == 1:
         raise InputError(
             f"{description.source} has {len(channels)} channels, but data.channels names only {wanted[0]}: set "
-            f"--data.channels '[{', '.join(channels)}]'."
+            f"{all_of_them}."
         )
+
+
+def _in_another_order(numbered: Sequence[str], wanted: Sequence[str]) -> bool:
+    """Return whether the place of a channel, by any word for it, is another in a data set than in the recipe."""
+    words = [words_for(channel) for channel in numbered]
+    for place, channel in enumerate(wanted):
+        places = [at for at, known in enumerate(words) if known & words_for(channel)]
+        if places and place not in places:
+            return True
+    return False

@@ -67,7 +67,13 @@ def _matched(name: str, pattern: str) -> str:
         raise InputError(
             f"data.patient_pattern {pattern!r} does not match the case {name}: every case needs a patient."
         )
-    return found[1] if found.re.groups else found[0]
+    patient = next(filter(None, found.groups() or (found[0],)), "")
+    if not patient:
+        raise InputError(
+            f"data.patient_pattern {pattern!r} finds an empty name in the case {name}: let it take at least one "
+            "letter, such as by + in place of *."
+        )
+    return patient
 
 
 def patients_in_words(cases: Sequence[Case], data: DataConfig, own_column: bool = False) -> str:

@@ -18,8 +18,9 @@ from LiverTumorSegLib.pipeline.preprocess import network_grid, resample
 from scipy import ndimage
 
 from LiverTumorSegTraining.data.case import Case
+from LiverTumorSegTraining.data.organ import organ_classes, organs_tumor, trained_classes
 from LiverTumorSegTraining.data.preparation_cache import Arrays, PreparationCache, content_hash
-from LiverTumorSegTraining.data.reading import as_classes, read_channels, read_label, strange_values
+from LiverTumorSegTraining.data.reading import read_channels, read_label, strange_values
 from LiverTumorSegTraining.data.studies.structure_names import structure_map
 from LiverTumorSegTraining.recipe.config import Config
 
@@ -160,6 +161,9 @@ def _key(case: Case, config: Config, files: tuple[str, ...]) -> str:
         "liver_only": case.liver_only,
         "files": list(files),
     }
+    if config.task == "localiser" and organs_tumor(config) != TUMOR.value:
+        # Likewise localisers of liver alone.
+        parts["organs_tumor"] = organs_tumor(config)
     if case.label is not None and (case.label.is_dir() or case.label.name.lower().endswith(".seg.nrrd")):
         parts["names"] = config.data.labels
         parts["structures"] = dict(structure_map(case.label).names) if case.label.is_dir() else {}
@@ -202,7 +206,7 @@ def _arrays(case: Case, config: Config) -> Arrays:
     organ = _some(np.argwhere(liver), rng, ORGAN_CENTRES)
     intensities = [intensity_of(config, channel) for channel in config.data.channels]
     if config.preparation.liver_hu is not None:
-        intensities = [one.at(_organ_hu(case, values[0], classes)) for one in intensities]
+        intensities = [one.at(_organ_hu(case, values[0], classes, config)) for one in intensities]
     if case.liver_only:
         classes[(classes > 0) & (classes < ANY_FOREGROUND)] = ANY_FOREGROUND
     return Arrays(
@@ -228,14 +232,9 @@ def _target_grid(image: sitk.Image, label: sitk.Image, config: Config) -> Grid:
     return network_grid(grid, preparation.spacing_mm, preparation.resize)
 
 
-def organ_classes(config: Config) -> list[int]:
-    """Return the classes that make up the organ: liver and tumour, or whatever a recipe of another task names."""
-    return [LIVER.value, TUMOR.value] if config.task != "other" else list(range(1, config.classes))
-
-
 def organ_mask(label: sitk.Image, config: Config) -> sitk.Image:
     """Return 1 where a label image, values as in its file, holds the organ, else 0."""
-    classes = as_classes(sitk.GetArrayViewFromImage(label), config.data)
+    classes = trained_classes(sitk.GetArrayViewFromImage(label), config)
     mask = sitk.GetImageFromArray(np.isin(classes, organ_classes(config)).astype(np.uint8))
     mask.CopyInformation(label)
     return mask
@@ -262,9 +261,9 @@ def _without_noise(array: np.ndarray, config: Config) -> np.ndarray:
     return normalise(array, only_denoise).astype(array.dtype)
 
 
-def _organ_hu(case: Case, values: np.ndarray, classes: np.ndarray) -> float:
+def _organ_hu(case: Case, values: np.ndarray, classes: np.ndarray, config: Config) -> float:
     """Return the median of the organ, tumours and all: what inference knows of it from the localiser."""
-    organ = (classes == LIVER.value) | (classes == TUMOR.value)
+    organ = np.isin(classes, organ_classes(config))
     if not organ.any():
         raise InputError(
             f"Case {case.name}: its label has no liver, whose density preparation.liver_hu needs; leave it out with "
@@ -290,15 +289,14 @@ def _classes(case: Case, label: sitk.Image, target: Grid, config: Config) -> np.
             "no entry in data.label_map."
         )
     whole = sitk.Cast(label, sitk.sitkUInt8)
-    classes = as_classes(sitk.GetArrayFromImage(resample(whole, target, nearest=True, outside=IGNORE)), config.data)
-    if config.task == "localiser":
-        classes[classes == TUMOR.value] = 1
-    return classes
+    return trained_classes(sitk.GetArrayFromImage(resample(whole, target, nearest=True, outside=IGNORE)), config)
 
 
 def _lesion_voxels(classes: np.ndarray, config: Config) -> list[np.ndarray]:
     if config.task == "other":
         return [np.argwhere(classes == value) for value in range(1, config.classes)]
+    if config.task == "localiser":
+        return []
     components, count = ndimage.label(classes == TUMOR.value, np.ones((3, 3, 3)))
     boxes = ndimage.find_objects(components)
     lesions = []

@@ -64,10 +64,15 @@ class PreparationCache:
         partial = self.folder / f"{entry.name}.{os.getpid()}.part"
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
-        np.save(partial / "image.npy", arrays.image)
-        np.save(partial / "label.npy", arrays.label)
         small: dict[str, Any] = arrays.small
-        np.savez(partial / "small.npz", **small)
+        try:
+            np.save(partial / "image.npy", arrays.image)
+            np.save(partial / "label.npy", arrays.label)
+            np.savez(partial / "small.npz", **small)
+        except BaseException:
+            # On a full disk, half an entry would take the room that is wanted.
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
         try:
             partial.rename(entry)
         except OSError:

@@ -66,7 +66,7 @@ def read_label(case: Case, data: DataConfig, reference: sitk.Image | None = None
     if strangers:
         raise InputError(
             f"Case {case.name}: the segments {', '.join(strangers)} of {case.label.name} are none of data.labels "
-            f"{', '.join(data.labels)}: rename or delete them in Slicer."
+            f"{', '.join(data.labels)}: name them there, or rename or delete them in Slicer."
         )
     named = _with_values(image, {value: wanted[name] for name, value in names.items()})
     if reference is not None and place_in(reference, named) is not None:

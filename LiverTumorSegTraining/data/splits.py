@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,8 +55,21 @@ def read_splits(path: Path) -> Splits:
     return Splits(folds, patients)
 
 
-def split_by_file(cases: Sequence[Case], path: Path, fold: int) -> tuple[list[Case], list[Case], list[str]]:
+def split_by_file(
+    cases: Sequence[Case], path: Path, fold: int, left_out: Collection[str] = ()
+) -> tuple[list[Case], list[Case], list[str]]:
     """Return the training cases, the held-out cases and the names of those in neither.
+
+    Parameters
+    ----------
+    cases : sequence of Case
+        Those that are used.
+    path : Path
+        The splits file.
+    fold : int
+        Which of its folds.
+    left_out : collection of str
+        Cases of the data set that are not used: the file may name them.
 
     Raises
     ------
@@ -68,7 +81,7 @@ def split_by_file(cases: Sequence[Case], path: Path, fold: int) -> tuple[list[Ca
         raise InputError(f"The splits file {path} has {len(folds)} folds, from 0; data.fold is {fold}.")
     train, held_out = folds[fold]
     by_name = {case.name: case for case in cases}
-    strangers = sorted((train | held_out) - set(by_name))
+    strangers = sorted((train | held_out) - set(by_name) - set(left_out))
     if strangers:
         shown = ", ".join(strangers[:5]) + (", ..." if len(strangers) > 5 else "")
         raise InputError(f"The splits file {path} names cases that the data set does not hold: {shown}.")

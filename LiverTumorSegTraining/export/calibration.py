@@ -125,9 +125,14 @@ def held_out_reliability(
     InputError
         If the data set has no case of them.
     """
-    cases = [case for case in find_cases(data, config.data) if case.patient in set(patients)]
+    held_out = [case for case in find_cases(data, config.data) if case.patient in set(patients)]
+    # Where tumours were not annotated, what is found is no mistake.
+    cases = [case for case in held_out if not case.liver_only]
     if not cases:
-        raise InputError(f"{data} holds no case of the held-out patients {', '.join(patients)}: give the run's data.")
+        raise InputError(
+            f"{data} holds no case of the held-out patients {', '.join(patients)} with annotated tumours: give the "
+            "run's data."
+        )
     inference = ProductInference(bundle, config, torch.device("cpu"))
     for case in cases:
         result, images, label = inference.result(case)

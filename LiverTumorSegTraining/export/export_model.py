@@ -8,7 +8,7 @@ import math
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,7 @@ def export_model(
     calibrate_on: Path | None = None,
     bits: int = 16,
     mirroring: bool = True,
+    spacing_mm: tuple[float, float, float] | None = None,
 ) -> Bundle:
     """Write the averaged network of a run as a bundle with its loss curve and a MODEL_CARD.md.
 
@@ -75,6 +76,8 @@ def export_model(
         In how many the weights are stored.
     mirroring : bool
         Whether quality best averages flips along the axes that the training flipped.
+    spacing_mm : tuple of float, optional
+        x, y, z of the grid that the model runs at; that of its training when None.
 
     Returns
     -------
@@ -85,6 +88,8 @@ def export_model(
     ------
     InputError
         If `run` holds no recipe or no checkpoint.
+    UsageError
+        If the training saw nothing like `spacing_mm`.
     """
     run = Path(run)
     if not (run / RESOLVED).exists():
@@ -102,6 +107,8 @@ def export_model(
     )
     if not mirroring:
         bundle = dataclasses.replace(bundle, mirroring=())
+    if spacing_mm is not None:
+        bundle = _at_spacing(bundle, config.augmentation.scale, spacing_mm)
     if calibrate_on is not None:
         reliability = list(held_out_reliability(bundle, config, calibrate_on, provenance["held_out_patients"]))
         bundle = calibrated(bundle, fit_calibration(reliability))
@@ -110,6 +117,25 @@ def export_model(
         shutil.copyfile(run / LOSS_CURVE, Path(output) / LOSS_CURVE)
     write_model_card(saved, config, Path(output), bits)
     return saved
+
+
+def _at_spacing(bundle: Bundle, enlargement: tuple[float, float], spacing_mm: tuple[float, float, float]) -> Bundle:
+    """Return the model on another grid than that of its training, within what its augmentation showed it."""
+    if bundle.resize:
+        raise UsageError("--spacing does not go with a recipe that resizes the field of view: leave it out.")
+    smallest, largest = ([mm / factor for mm in bundle.spacing_mm] for factor in reversed(enlargement))
+    if not all(low <= mm <= high for low, mm, high in zip(smallest, spacing_mm, largest, strict=True)):
+        seen = " and ".join(_words(grid) for grid in (smallest, largest))
+        raise UsageError(
+            f"--spacing is {_words(spacing_mm)}, but the training (augmentation.scale) saw grids between {seen}: "
+            "give one of these, or train on another grid (preparation.spacing_mm)."
+        )
+    training = bundle.training | {"trained_spacing_mm": list(bundle.spacing_mm)}
+    return dataclasses.replace(bundle, spacing_mm=spacing_mm, training=training)
+
+
+def _words(spacing_mm: Sequence[float]) -> str:
+    return " x ".join(f"{mm:.3g}" for mm in spacing_mm) + " mm"
 
 
 def _provenance(
@@ -170,6 +196,10 @@ def main(arguments: list[str] | None = None) -> int:
         help="quality best averages no flips: for a model that gains nothing by them",
     )  # fmt: skip
     parser.add_argument(
+        "--spacing", type=float, nargs=3, metavar=("X", "Y", "Z"), dest="spacing_mm",
+        help="grid in mm that the model runs at, where one beside that of its training does better",
+    )  # fmt: skip
+    parser.add_argument(
         "--bits", type=int, default=16, choices=BITS,
         help="in how many the weights are stored: 8 halve the file; the network computes as ever",
     )  # fmt: skip
@@ -187,21 +217,26 @@ def _run(options: argparse.Namespace) -> None:
     runs = fold_folders(options.run) or [options.run]
     for run in runs:
         output = options.output / run.name if len(runs) > 1 else options.output
-        bundle = export_model(
-            run,
-            output,
-            id=options.id,
-            version=options.version,
-            training=read_training(options.training),
-            tumor_threshold=options.tumor_threshold,
-            best=options.best,
-            calibrate_on=options.calibrate,
-            bits=options.bits,
-            mirroring=options.mirroring,
-        )
+        bundle = _exported(options, run, output)
         print(f"Model {bundle.id} {bundle.version} written to {output} (SHA-256 {bundle.sha256[:12]})")  # noqa: T201
     if len(runs) > 1:
         print(f"segment.py --model {options.output} averages the {len(runs)} networks.")  # noqa: T201
+
+
+def _exported(options: argparse.Namespace, run: Path, output: Path) -> Bundle:
+    return export_model(
+        run,
+        output,
+        id=options.id,
+        version=options.version,
+        training=read_training(options.training),
+        tumor_threshold=options.tumor_threshold,
+        best=options.best,
+        calibrate_on=options.calibrate,
+        bits=options.bits,
+        mirroring=options.mirroring,
+        spacing_mm=tuple(options.spacing_mm) if options.spacing_mm else None,
+    )
 
 
 def _export_file(options: argparse.Namespace) -> None:
@@ -229,11 +264,7 @@ def _model_folder(options: argparse.Namespace) -> Iterator[Path]:
         yield options.run
         return
     with tempfile.TemporaryDirectory() as folder:
-        export_model(
-            options.run, Path(folder), id=options.id, version=options.version,
-            training=read_training(options.training), tumor_threshold=options.tumor_threshold, best=options.best,
-            calibrate_on=options.calibrate, bits=options.bits, mirroring=options.mirroring,
-        )  # fmt: skip
+        _exported(options, options.run, Path(folder))
         yield Path(folder)
 
 
@@ -247,7 +278,9 @@ def fold_folders(run: Path) -> list[Path]:
     """
     if (run / RESOLVED).exists():
         return []
-    folds = sorted(run.glob("fold_*"), key=lambda path: int(path.name.removeprefix("fold_")))
+    numbers = (path.name.removeprefix("fold_") for path in run.glob("fold_*"))
+    # A copy such as fold_1_old is no fold.
+    folds = [run / f"fold_{number}" for number in sorted((n for n in numbers if n.isdecimal()), key=int)]
     unfinished = [fold.name for fold in folds if not (fold / FINISHED).exists()]
     if unfinished:
         raise InputError(f"{run}: {', '.join(unfinished)} is not finished: go on with train.py --folds --resume.")

@@ -18,6 +18,7 @@ _TOLD_ELSEWHERE = {
     *("validation", "validation_step"),
     *("data", "licence", "attribution", "limits", "intended_use"),
     *("split", "cases", "field_of_view", "parent_model", "packages", "data_set", "class_weights"),
+    "trained_spacing_mm",
 }
 INTENDED_USE = "Research. Not a medical device; every segmentation must be checked by a person before it is used."
 
@@ -34,6 +35,8 @@ def model_card(bundle: Bundle, config: Config, bits: int, with_curve: bool = Fal
     training = bundle.training
     parameters = sum(tensor.numel() for tensor in bundle.weights.values())
     grid = " x ".join(f"{value:g}" for value in bundle.spacing_mm) + " mm (x, y, z)"
+    if trained := training.get("trained_spacing_mm"):
+        grid += f", trained at {' x '.join(f'{value:g}' for value in trained)}"
     if bundle.resize:
         sizes = [
             str(size) if size else f"{mm:g} mm"

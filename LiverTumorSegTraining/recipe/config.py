@@ -27,7 +27,7 @@ class DataConfig(Section):
     label_map: dict[int, int] = Field({}, description="value in the files: value to train on, such as {4: 3}")
     patient_pattern: str | None = Field(
         None,
-        description="regular expression that finds the patient in a case name (its first group, if any)",
+        description="regular expression that finds the patient in a case name (its first group that matches, if any)",
     )
     splits: Path | None = Field(
         None, description="file of training and held-out case names, as nnU-Net's splits_final.json; fold chooses one"
@@ -306,6 +306,11 @@ class Config(Section):
                 and [canonical_name(name) for name in self.data.labels[:2]] != [LIVER.name, TUMOR.name],
                 f"task liver-tumor needs data.labels to begin with liver, tumor, not {', '.join(self.data.labels)}: "
                 "put further classes behind them (data.label_map renumbers the files' values), or set task other",
+            ),
+            (
+                self.task == "localiser" and canonical_name(self.data.labels[0]) != LIVER.name,
+                f"task localiser needs data.labels to begin with liver, not {self.data.labels[0]}: put further organs "
+                "behind it (data.label_map renumbers the files' values), or set task other",
             ),
             (
                 len({canonical_name(name) for name in self.data.labels}) < len(self.data.labels),

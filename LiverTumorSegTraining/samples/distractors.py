@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from LiverTumorSegLib.labelnames import canonical_name, plain_name
 from LiverTumorSegLib.labels import LIVER, TUMOR
 
+from LiverTumorSegTraining.samples.class_words import CALCIUM, words_of
 from LiverTumorSegTraining.samples.shapes import blend, distance_to_curve_mm, fill_ball
 from LiverTumorSegTraining.samples.surroundings import (
     ascites,
@@ -60,13 +60,8 @@ def add_distractors(
 
 def contradicting(classes: Sequence[str]) -> set[Draw]:
     """Return the distractors that look like one of the classes, by any word for it, and are labelled otherwise."""
-    named = {word for name in classes for word in _words(name)}
-    return {draw for draw, looks in LOOKS_LIKE.items() if named & {word for name in looks for word in _words(name)}}
-
-
-def _words(name: str) -> set[str]:
-    """Return the words of a class's name, each in the singular: "Veins of the left kidney" holds vein and kidney."""
-    return {canonical_name(word) for word in plain_name(name).split()}
+    named = words_of(classes)
+    return {draw for draw, looks in LOOKS_LIKE.items() if named & words_of(looks)}
 
 
 def _cyst(image: np.ndarray, label: np.ndarray, spacing_mm: np.ndarray, rng: np.random.Generator) -> None:
@@ -131,7 +126,7 @@ LOOKS_LIKE: dict[Draw, tuple[str, ...]] = {
     effusion: ("effusion", "fluid"),
     ascites: ("ascites", "fluid"),
     _cyst: ("cyst",),
-    _calcification: ("calcification", "calcium"),
+    _calcification: CALCIUM,
     # Dark tubes are also what dilated bile ducts are.
     _veins: ("vein", "vessel", "artery", "arteries", "vasculature", "duct", "biliary"),
     _perfusion: ("perfusion", "steatosis"),

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from LiverTumorSegLib.labels import AIR_HU, LIVER, TUMOR
+from LiverTumorSegLib.labels import AIR_HU, LIVER
 from LiverTumorSegLib.model.normalisation import normalise
 from torch import Tensor
 
+from LiverTumorSegTraining.data.organ import without_organs_tumor
 from LiverTumorSegTraining.data.preparation import PreparedCase
 from LiverTumorSegTraining.recipe.config import Config
 from LiverTumorSegTraining.samples.augmentation import change_intensity, random_affine, sample_patch
@@ -109,13 +110,13 @@ class PatchSampler:
     def _synthetic(
         self, image: np.ndarray, label: np.ndarray, prepared: PreparedCase, at_tumor: bool, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        synthetic, spacing_zyx = self.config.synthetic, np.asarray(prepared.spacing_mm[::-1])
+        synthetic, classes = self.config.synthetic, self.config.data.labels
+        spacing_zyx = np.asarray(prepared.spacing_mm[::-1])
         if not at_tumor and rng.random() < synthetic.probability and (label == LIVER.value).sum() > 500:
-            image, label = add_tumors(image, label, spacing_zyx, rng, prepared.slice_mm)
-            if self.config.task == "localiser":
-                label[label == TUMOR.value] = LIVER.value
+            image, label = add_tumors(image, label, spacing_zyx, rng, prepared.slice_mm, classes=classes)
+            label = without_organs_tumor(label, self.config)
         if rng.random() < synthetic.distractor_probability:
-            image, label = add_distractors(image, label, spacing_zyx, rng, self.config.data.labels)
+            image, label = add_distractors(image, label, spacing_zyx, rng, classes)
         return image, label
 
     def _unit(self, limits: tuple[float, float] | None) -> tuple[float, float]:

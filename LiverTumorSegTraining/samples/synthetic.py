@@ -14,9 +14,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from LiverTumorSegLib.labels import LIVER, TUMOR
+from LiverTumorSegLib.labels import LIVER, TUMOR, value_of
 from scipy import ndimage
 
+from LiverTumorSegTraining.samples.class_words import CALCIUM, NECROSIS, value_like
 from LiverTumorSegTraining.samples.shapes import blend, box_around, signed_distance_mm, smooth_noise, surface
 
 ENHANCED_LIVER_HU = 88.0
@@ -55,6 +56,21 @@ class TumorAppearance:
     core_hu: float
     mass_effect: float
     calcium_hu: float = 0.0
+
+
+@dataclass(frozen=True)
+class PartValues:
+    """Voxel values of the parts of a tumour: a class that the recipe trains for it, else that of the tumour around."""
+
+    tumor: int
+    necrosis: int
+    calcium: int
+
+    @classmethod
+    def of(cls, classes: Sequence[str]) -> PartValues:
+        """Return the values in a recipe whose classes 1, 2, ... have these names; its organ where it has no tumour."""
+        tumor = value_of(TUMOR.name, list(classes)) or LIVER.value
+        return cls(tumor, value_like(NECROSIS, classes) or tumor, value_like(CALCIUM, classes) or tumor)
 
 
 def random_appearance(rng: np.random.Generator, liver_hu: float = 110.0, largest_mm: float = 40.0) -> TumorAppearance:
@@ -123,6 +139,7 @@ def add_tumors(
     rng: np.random.Generator,
     slice_mm: float = 1.0,
     looks: Sequence[TumorAppearance] | None = None,
+    classes: Sequence[str] = (LIVER.name, TUMOR.name),
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return copies of image and label with new tumours in healthy liver: one to six, or a dozen small ones.
 
@@ -131,7 +148,7 @@ def add_tumors(
     image : ndarray
         float32, HU, [z, y, x].
     label : ndarray
-        uint8, 1 liver, 2 tumour.
+        uint8, values as `classes` number them; 1 is the liver.
     spacing_mm : ndarray
         z, y, x.
     rng : Generator
@@ -140,8 +157,11 @@ def add_tumors(
         Thickness of the scan's own slices, along z.
     looks : sequence of TumorAppearance, optional
         How the tumours look, one each; drawn for the phase of the liver when None.
+    classes : sequence of str
+        Names of the values 1, 2, ... Necrosis and calcium are labelled as a class of that name where there is one.
     """
     image, label = image.copy(), label.copy()
+    values = PartValues.of(classes)
     liver = label == LIVER.value
     if not liver.any():
         return image, label
@@ -149,17 +169,19 @@ def add_tumors(
     liver_hu = float(np.median(smooth[liver]))
     # A tumour starts where no tumour is near, no large vessel, no fat.
     start = liver & (np.abs(smooth - liver_hu) < VESSEL_CONTRAST_HU)
-    start &= ~ndimage.binary_dilation(label == TUMOR.value, iterations=2)
+    tumors = np.isin(label, [values.tumor, values.necrosis, values.calcium]) & ~liver
+    start &= ~ndimage.binary_dilation(tumors, iterations=2)
     vessels = liver & (smooth > liver_hu + VESSEL_CONTRAST_HU)
     at_surface, _ = surface(start, label, image)
     # A tumour displaces the fat beside it, not the wall of the body or an organ.
     fat = (label == 0) & (image > FAT_HU[0]) & (image < FAT_HU[1])
     bulge = fat & ndimage.binary_dilation(liver, iterations=BULGE_VOXELS)
+    healthy = liver.copy()
     for look in _patients_tumors(liver_hu, rng) if looks is None else looks:
         positions = np.flatnonzero(start)
         if positions.size < 30:
             break
-        ground = label == LIVER.value
+        ground = healthy.copy()
         if look.radius_mm < VESSEL_SPARING_RADIUS_MM:
             ground &= ~vessels
         if look.radius_mm > SMALLEST_AT_SURFACE_MM and rng.random() < AT_SURFACE:
@@ -168,8 +190,9 @@ def add_tumors(
                 positions, ground = free, ground | (bulge & (label == 0))
         centre = np.array(np.unravel_index(positions[rng.integers(positions.size)], label.shape))
         box = box_around(label.shape, centre, (look.radius_mm * 1.9 + 4) / spacing_mm)
-        _grow(image[box], label[box], ground[box], centre - [s.start for s in box], look, spacing_mm, rng, slice_mm)
-        start &= label == LIVER.value
+        views = image[box], label[box], healthy[box], ground[box]
+        _grow(*views, centre - [s.start for s in box], look, values, spacing_mm, rng, slice_mm)
+        start &= healthy
     return image, label
 
 
@@ -203,12 +226,12 @@ def _related(first: TumorAppearance, liver_hu: float, rng: np.random.Generator) 
 
 
 def _grow(
-    image: np.ndarray, label: np.ndarray, ground: np.ndarray, centre: np.ndarray, look: TumorAppearance,
-    spacing_mm: np.ndarray, rng: np.random.Generator, slice_mm: float,
+    image: np.ndarray, label: np.ndarray, healthy: np.ndarray, ground: np.ndarray, centre: np.ndarray,
+    look: TumorAppearance, values: PartValues, spacing_mm: np.ndarray, rng: np.random.Generator, slice_mm: float,
 ) -> None:  # fmt: skip
-    """Draw one tumour into views of image and label, wherever `ground` lets it grow."""
+    """Draw one tumour into views of image, label and healthy liver, wherever `ground` lets it grow."""
     distance = signed_distance_mm(image.shape, centre, look.radius_mm, look.irregularity, spacing_mm, rng)
-    liver = (label == LIVER.value) & ground
+    liver = healthy & ground
     inside = (distance < 0) & ground
     if (inside & liver).sum() < 4:
         return
@@ -219,16 +242,23 @@ def _grow(
     texture = smooth_noise(image.shape, 1.5 / spacing_mm, rng) * look.texture_hu
     texture += smooth_noise(image.shape, 5.0 / spacing_mm, rng) * look.texture_hu * 0.7
     level = base + look.contrast_hu + texture
+    necrosis = calcium = np.zeros(image.shape, bool)
     if look.core_hu:
+        necrosis = (distance < -0.5 * look.radius_mm) & (look.core_hu < 0)
         level += look.core_hu / (1 + np.exp((distance + look.radius_mm * 0.5) / (0.15 * look.radius_mm + 0.5)))
     if look.rim_hu:
         width = max(1.2, 0.12 * look.radius_mm)
         level += look.rim_hu * np.exp(-(((distance + width) / width) ** 2))
     if look.calcium_hu:
         clumps = smooth_noise(image.shape, 0.25 * look.radius_mm / spacing_mm, rng) - float(rng.uniform(1.2, 2.0))
+        calcium = clumps > 0
         level += look.calcium_hu / (1 + np.exp(np.clip(-6 * clumps, -30, 30)))
     blend(image, ground, distance, level, look.edge_mm, slice_mm / float(spacing_mm[0]))
-    label[inside] = TUMOR.value
+    # The parts end where half of what makes them is reached.
+    label[inside] = values.tumor
+    label[inside & necrosis] = values.necrosis
+    label[inside & calcium] = values.calcium
+    healthy[inside] = False
 
 
 def _pushed_outward(

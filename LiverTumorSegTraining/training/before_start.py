@@ -6,7 +6,7 @@ from pathlib import Path
 
 from LiverTumorSegLib.errors import UsageError
 
-from LiverTumorSegTraining.data.dataset import find_cases
+from LiverTumorSegTraining.data.dataset import find_cases, list_cases
 from LiverTumorSegTraining.data.splits import read_splits, split_by_file
 from LiverTumorSegTraining.recipe.config import Config
 from LiverTumorSegTraining.training.run_files import BEST, CHECKPOINT, PREVIOUS
@@ -73,5 +73,6 @@ def check_splits_of_folds(config: Config, root: Path, folds: int) -> None:
             "file of as many folds."
         )
     cases = find_cases(root, config.data)
+    left_out = {case.name for case in list_cases(root, config.data)} - {case.name for case in cases}
     for fold in range(folds):
-        split_by_file(cases, path, fold)
+        split_by_file(cases, path, fold, left_out)

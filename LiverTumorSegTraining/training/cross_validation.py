@@ -17,10 +17,11 @@ from LiverTumorSegTraining.data.dataset import find_cases
 from LiverTumorSegTraining.data.splits import write_splits
 from LiverTumorSegTraining.recipe.config import Config
 from LiverTumorSegTraining.training.before_start import check_splits_of_folds, check_start_of_folds
+from LiverTumorSegTraining.training.continuity import check_same_deal
 from LiverTumorSegTraining.training.loop import Trainer
 from LiverTumorSegTraining.training.out_of_fold import write_out_of_fold
 from LiverTumorSegTraining.training.provenance import read_provenance
-from LiverTumorSegTraining.training.run_files import CHECKPOINT, read_metrics
+from LiverTumorSegTraining.training.run_files import has_checkpoint, read_metrics
 from LiverTumorSegTraining.training.validation import Figures, mean_figures
 
 JSON, TABLE = "cross_validation.json", "cross_validation.csv"
@@ -63,6 +64,8 @@ def cross_validate(
     ------
     UsageError
         If there is no such fold, in the splits file either, or one would be overwritten.
+    InputError
+        If the folds are of different data sets or numbers of folds.
     """
     run = Path(run)
     if only is not None and not 0 <= only < folds:
@@ -75,8 +78,10 @@ def cross_validate(
         if resume and (folder / FINISHED).exists():
             continue
         trainer = Trainer(
-            fold_of(config, folds, fold, run), root, folder, resume and (folder / CHECKPOINT).exists(), max_minutes
+            fold_of(config, folds, fold, run), root, folder, resume and has_checkpoint(folder), max_minutes
         )
+        if config.data.splits is None:
+            check_same_deal(run, (k for k in range(folds) if k == fold or has_checkpoint(run / f"fold_{k}")))
         trainer.train()
         if trainer.processes.first:
             everybody = find_cases(root, trainer.config.data)
@@ -85,6 +90,8 @@ def cross_validate(
             write_json(folder / FINISHED, last_validation(folder))
     if not all((run / f"fold_{fold}" / FINISHED).exists() for fold in range(folds)):
         return None
+    if config.data.splits is None:
+        check_same_deal(run, range(folds))
     _write_splits(run, folds)
     return summarise(
         [json.loads((run / f"fold_{k}" / FINISHED).read_text(encoding="utf-8")) for k in range(folds)], run

@@ -15,7 +15,7 @@ import yaml
 from LiverTumorSegLib.errors import CancelledError, InputError, LiverTumorSegError
 from LiverTumorSegLib.jsonfile import write_json
 from LiverTumorSegLib.model.bundle import Bundle, load_bundle
-from LiverTumorSegLib.model.tiles import cpu_has_bfloat16
+from LiverTumorSegLib.model.tiles import NonFiniteOutputError, cpu_has_bfloat16
 from LiverTumorSegLib.wholefile import write_text
 from torch import Tensor, nn
 
@@ -28,18 +28,21 @@ from LiverTumorSegTraining.samples.sampling import Batch, PatchSampler
 from LiverTumorSegTraining.training.averaging import WeightAverage
 from LiverTumorSegTraining.training.before_after import write_before_after
 from LiverTumorSegTraining.training.before_start import check_start
+from LiverTumorSegTraining.training.continuity import check_same_recipe, check_same_split
 from LiverTumorSegTraining.training.display import Advance, Display
 from LiverTumorSegTraining.training.distributed import Processes
 from LiverTumorSegTraining.training.losses import SegmentationLoss, automatic_class_weights
+from LiverTumorSegTraining.training.memory import told_when_short
 from LiverTumorSegTraining.training.model import bundle_of, network_of
 from LiverTumorSegTraining.training.optimiser import optimiser_of
 from LiverTumorSegTraining.training.overlays import draw_overlay
-from LiverTumorSegTraining.training.provenance import PROVENANCE, run_provenance
+from LiverTumorSegTraining.training.provenance import PROVENANCE, read_provenance, run_provenance
 from LiverTumorSegTraining.training.records import RunRecords
 from LiverTumorSegTraining.training.run_files import (
     BEST,
     CHECKPOINT,
     RESOLVED,
+    best_score_of,
     forget_metrics_after,
     read_checkpoint,
     write_checkpoint,
@@ -58,7 +61,7 @@ SMALLEST_BFLOAT16_GRID = 2
 
 
 class DivergedError(LiverTumorSegError):
-    """The loss was not finite several steps in a row."""
+    """The loss was not finite several steps in a row, or what the averaged network says is not."""
 
 
 class Trainer:
@@ -91,6 +94,8 @@ class Trainer:
     ) -> None:
         self.run, self.max_minutes = Path(run), max_minutes
         check_start(config, self.run, resume)
+        if resume:
+            check_same_recipe(config, self.run)
         # A model that cannot be read is to be known before the data set is.
         parent = load_bundle(config.init_from) if config.init_from is not None else None
         self.processes = Processes(config)
@@ -99,11 +104,14 @@ class Trainer:
         self.run.mkdir(parents=True, exist_ok=True)
         if data is None:
             data = load_training_data(Path(root), config, self.run, self.processes, self.display)
+        if resume:
+            check_same_split(self.run, data)
         self.data = data
         config = self.config = in_agreement(config, Path(root))
         self.sampler = PatchSampler(self.data.training, config, self.data.mixed, self._hard_places(parent))
         self.augment = MonaiAugmentation(config.augmentation, config.run.seed)
-        self.network = self._new_network(parent, resume)
+        with told_when_short(config, self.device):
+            self.network = self._new_network(parent, resume)
         self.average = WeightAverage(self.network, config.optimiser.ema)
         self.parallel = self.processes.wrap(self.network)
         self.mixed_precision = config.run.amp == "auto" and bfloat16_is_fast(self.device, config)
@@ -123,7 +131,8 @@ class Trainer:
             forget_metrics_after(self.run, self.step if resume else -1)
             content = json.loads(config.model_dump_json())
             write_text(self.run / RESOLVED, yaml.safe_dump(content, sort_keys=False))
-            write_json(self.run / PROVENANCE, run_provenance(config, Path(root), data, weights, parent))
+            before = read_provenance(self.run) if resume else {}
+            write_json(self.run / PROVENANCE, run_provenance(config, Path(root), data, weights, parent, before))
 
     def train(self) -> None:
         """Train to the end of the recipe, the time limit, early stopping or Ctrl-C; the checkpoint is then whole.
@@ -133,12 +142,15 @@ class Trainer:
         CancelledError
             After Ctrl-C or SIGTERM, when all is saved.
         DivergedError
-            When the loss was not finite several steps in a row.
+            When the loss was not finite several steps in a row, or the output on held-out cases is not.
+        OutOfMemoryError
+            When a step needs more memory than there is.
         """
         settings, steps = self.config.run, self.config.optimiser.steps
         started, minutes_before = time.monotonic(), self.minutes
         saved = validated = started
         with (
+            told_when_short(self.config, self.device),
             StopRequest() as stop,
             Prefetch(self._sample, self.step, steps, settings.workers) as batches,
             RunRecords(self.run, self.config, self.step, not self.processes.first) as records,
@@ -255,7 +267,13 @@ class Trainer:
 
     def _figures(self, advance: Advance) -> Figures:
         cases = self.data.validation
-        return validate(self.bundle(), cases, self.config, self.device, self._show, advance)
+        try:
+            return validate(self.bundle(), cases, self.config, self.device, self._show, advance)
+        except NonFiniteOutputError as error:
+            raise DivergedError(
+                f"The network's output on held-out cases is not finite at step {self.step}: lower "
+                "optimiser.learning_rate."
+            ) from error
 
     def _averaged(self) -> nn.Module:
         return self.bundle().build().to(self.device)
@@ -337,14 +355,15 @@ class Trainer:
         try:
             self.network.load_state_dict(state["network"])
             self.optimiser.load_state_dict(state["optimiser"])
-        except (RuntimeError, ValueError) as error:
+        except (RuntimeError, ValueError, KeyError) as error:
             raise InputError(
                 f"The checkpoint of {self.run} belongs to another network or optimiser than the recipe describes: "
                 f"resume with {RESOLVED} of that folder, or start a new run."
             ) from error
         self.average.state = state["average"]
         self.step, self.minutes, self.bad_steps = state["step"], state["minutes"], state["bad_steps"]
-        self.best_score = state.get("best_score", -math.inf)
+        # The best model may be newer than the checkpoint, as after the validation that ends a run.
+        self.best_score = max(state.get("best_score", -math.inf), best_score_of(self.run, self.device))
         self.validations_without_gain = state.get("validations_without_gain", 0)
         self.recent_losses = state.get("recent_losses", [])
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from LiverTumorSegLib import __version__
@@ -20,7 +22,12 @@ PACKAGES = ("torch", "monai", "numpy", "scipy", "SimpleITK", "nibabel", "safeten
 
 
 def run_provenance(
-    config: Config, root: Path, data: TrainingData, class_weights: list[float] | None, parent: Bundle | None
+    config: Config,
+    root: Path,
+    data: TrainingData,
+    class_weights: list[float] | None,
+    parent: Bundle | None,
+    before: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Return what a run started from, as JSON types.
 
@@ -36,6 +43,8 @@ def run_provenance(
         Weights of the cross entropy after "auto" was resolved, background first.
     parent : Bundle or None
         The model that the weights started from.
+    before : mapping
+        What was recorded when a run that goes on began: its parent stays, named again or not.
 
     Returns
     -------
@@ -65,6 +74,8 @@ def run_provenance(
         provenance["mixed_in"] = Path(config.data.mix).resolve().name
     if parent is not None:
         provenance["parent_model"] = parent_model(parent)
+    elif "parent_model" in before:
+        provenance["parent_model"] = before["parent_model"]
     return provenance
 
 

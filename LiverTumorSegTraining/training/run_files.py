@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import pickle
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
     InputError
         If it is absent or damaged (then naming the one before it, where there is one).
     """
-    if path.name == CHECKPOINT and not path.exists() and path.with_name(PREVIOUS).exists():
+    if path.name == CHECKPOINT and not path.exists() and has_checkpoint(path.parent):
         # Killed between the two renames of `write_checkpoint`.
         path = path.with_name(PREVIOUS)
     if not path.exists():
@@ -55,6 +56,19 @@ def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
             f"The checkpoint {path} is damaged ({str(error).splitlines()[0]}): "
             f"copy {PREVIOUS} of the same folder over it, or train again."
         ) from error
+
+
+def has_checkpoint(run: Path) -> bool:
+    """Return whether a run can go on: its last checkpoint is there, or the one before it."""
+    return (run / CHECKPOINT).exists() or (run / PREVIOUS).exists()
+
+
+def best_score_of(run: Path, device: torch.device) -> float:
+    """Return the score of the best checkpoint of a run; minus infinity where there is none that can be read."""
+    try:
+        return float(read_checkpoint(run / BEST, device).get("best_score", -math.inf))
+    except InputError:
+        return -math.inf
 
 
 def read_metrics(run: Path) -> list[dict[str, Any]]:

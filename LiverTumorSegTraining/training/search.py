@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from LiverTumorSegLib.errors import UsageError
+from LiverTumorSegLib.errors import OutOfMemoryError, UsageError
 from LiverTumorSegLib.jsonfile import write_json
 from LiverTumorSegLib.wholefile import write_text
 
@@ -18,10 +18,11 @@ from LiverTumorSegTraining.recipe.config import Config, parse_config
 from LiverTumorSegTraining.recipe.config_errors import nearest_key, recipe_keys
 from LiverTumorSegTraining.training.before_start import check_splits_of_folds
 from LiverTumorSegTraining.training.cross_validation import fold_of
+from LiverTumorSegTraining.training.display import Display
 from LiverTumorSegTraining.training.loop import DivergedError, Trainer
 
 STUDY_FILE, BEST_RECIPE, SUMMARY = "study.db", "best.yaml", "search.json"
-DIVERGED = "diverged"
+GIVEN_UP = "given_up"
 """Why a trial was given up, where its score did not tell."""
 _EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
 """5e-5 is a number to everybody but YAML 1.1, which asks for a point and a sign: 5.0e-5."""
@@ -99,14 +100,15 @@ def search(
         scores = []
         for fold in range(folds):
             part = recipe if folds == 1 else fold_of(recipe, folds, fold, run)
-            trainer = Trainer(part, root, folder if folds == 1 else folder / f"fold_{fold}", False, max_minutes)
-            if folds == 1:
-                trainer.on_validation = report
             try:
+                trainer = Trainer(part, root, folder if folds == 1 else folder / f"fold_{fold}", False, max_minutes)
+                if folds == 1:
+                    trainer.on_validation = report
                 trainer.train()
-            except DivergedError as error:
+            except (DivergedError, OutOfMemoryError) as error:
                 # Known to be bad, which a failed trial would not tell the sampler.
-                trial.set_user_attr(DIVERGED, str(error))
+                trial.set_user_attr(GIVEN_UP, str(error))
+                Display().say(f"Trial {trial.number} with {chosen} is given up: {error}")
                 raise optuna.TrialPruned from error
             scores.append(trainer.best_score)
             if folds > 1:
@@ -114,12 +116,13 @@ def search(
         return statistics.fmean(scores)
 
     if len(study.get_trials(states=finished)) < trials:
-        study.optimize(objective, callbacks=[MaxTrialsCallback(trials, states=finished)])
+        # What a trial held of the GPU is free for the next one.
+        study.optimize(objective, callbacks=[MaxTrialsCallback(trials, states=finished)], gc_after_trial=True)
     if not study.get_trials(states=(TrialState.COMPLETE,)):
-        told = {str(t.user_attrs[DIVERGED]) for t in study.get_trials() if DIVERGED in t.user_attrs}
+        told = [str(t.user_attrs[GIVEN_UP]) for t in study.get_trials() if GIVEN_UP in t.user_attrs]
         raise UsageError(
             f"None of the {len(study.trials)} trials of {run} was trained to its end, so there is no best one: narrow "
-            "search.space and name another --output (with --study, another --id too). " + " ".join(sorted(told))
+            "search.space and name another --output (with --study, another --id too). " + " ".join(told[-1:])
         )
     summary = {
         "best": study.best_params,

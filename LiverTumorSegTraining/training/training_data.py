@@ -59,7 +59,8 @@ def load_training_data(
         for doubt in doubts_of(cases, facts, own.data):
             display.say(f"Warning: {doubt}")
         display.say(patients_in_words(cases, own.data))
-        training, validation = split(cases, own.data, lambda case: tumor_burden_ml(case, own))
+        left_out = {case.name for case in list_cases(root, own.data)} - {case.name for case in cases}
+        training, validation = split(cases, own.data, lambda case: tumor_burden_ml(case, own), left_out)
         unused = sorted({case.name for case in cases} - {case.name for case in (*training, *validation)})
         if unused:
             display.say(f"Neither trained on nor held out by {own.data.splits}: {', '.join(unused)}.")

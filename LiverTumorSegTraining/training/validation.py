@@ -10,20 +10,20 @@ import numpy as np
 import SimpleITK as sitk
 import torch
 from LiverTumorSegLib.findings import RefusedError
-from LiverTumorSegLib.labels import IGNORE, LIVER, TUMOR
+from LiverTumorSegLib.labels import IGNORE, TUMOR
 from LiverTumorSegLib.model.bundle import Bundle
 from LiverTumorSegLib.model.models import localiser_for
 from LiverTumorSegLib.pipeline.inference import Segmenter
 from LiverTumorSegLib.pipeline.result import Result
 
 from LiverTumorSegTraining.data.case import Case
+from LiverTumorSegTraining.data.organ import organ_classes, organs_tumor, trained_classes
 from LiverTumorSegTraining.data.preparation import ANY_FOREGROUND, PreparedCase, organ_box, organ_mask
-from LiverTumorSegTraining.data.reading import as_classes, read_channels, read_label
+from LiverTumorSegTraining.data.reading import read_channels, read_label
 from LiverTumorSegTraining.recipe.config import Config
 from LiverTumorSegTraining.training.display import Advance
 
 Figures = dict[str, dict[str, float]]
-ORGAN = (LIVER.value, TUMOR.value, ANY_FOREGROUND)
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def validate(
 ) -> Figures:
     """Return {case: {"liver_dice", "tumor_dice", "tumor_ml", "reference_tumor_ml"}}; or the Dice of each label.
 
-    Dice is NaN where neither reference nor prediction holds the class; liver is the whole organ.
+    Dice is NaN where neither reference nor prediction holds the class; liver is the whole organ, of a localiser alone.
 
     Parameters
     ----------
@@ -116,9 +116,7 @@ class ProductInference:
         """Return a case with its true and predicted classes on the scan's own grid."""
         config = self.config
         result, images, label = self.result(case)
-        reference = as_classes(sitk.GetArrayFromImage(label), config.data)
-        if config.task == "localiser":
-            reference[reference == TUMOR.value] = 1
+        reference = trained_classes(sitk.GetArrayFromImage(label), config)
         if case.liver_only:
             reference[(reference > 0) & (reference < ANY_FOREGROUND)] = ANY_FOREGROUND
         voxel_ml = float(np.prod(images[0].GetSpacing())) / 1000
@@ -136,15 +134,18 @@ def case_figures(segmented: Segmented, config: Config) -> dict[str, float]:
         for value, name in enumerate(config.data.labels, 1):
             figures[f"{name}_dice"] = dice((prediction == value) & known, reference == value)
         return figures
-    tumor, true_tumor = (prediction == TUMOR.value) & known, reference == TUMOR.value
-    annotated = not bool((reference == ANY_FOREGROUND).any())
-    organ, true_organ = np.isin(prediction, ORGAN) & known, np.isin(reference, ORGAN)
-    figures["liver_dice"] = dice(organ, true_organ)
-    figures["tumor_dice"] = dice(tumor, true_tumor) if true_tumor.any() and annotated else math.nan
-    figures["tumor_ml"] = float(tumor.sum()) * segmented.voxel_ml
-    figures["reference_tumor_ml"] = float(true_tumor.sum()) * segmented.voxel_ml
-    for value, name in enumerate(config.data.labels[TUMOR.value :], TUMOR.value + 1):
-        figures[f"{name}_dice"] = dice((prediction == value) & known, reference == value)
+    organ = organ_classes(config)
+    whole = [*organ, ANY_FOREGROUND]
+    figures["liver_dice"] = dice(np.isin(prediction, whole) & known, np.isin(reference, whole))
+    if TUMOR.value in organ:
+        tumor, true_tumor = (prediction == TUMOR.value) & known, reference == TUMOR.value
+        annotated = not bool((reference == ANY_FOREGROUND).any())
+        figures["tumor_dice"] = dice(tumor, true_tumor) if true_tumor.any() and annotated else math.nan
+        figures["tumor_ml"] = float(tumor.sum()) * segmented.voxel_ml
+        figures["reference_tumor_ml"] = float(true_tumor.sum()) * segmented.voxel_ml
+    for value, name in enumerate(config.data.labels, 1):
+        if value not in (*organ, organs_tumor(config)):
+            figures[f"{name}_dice"] = dice((prediction == value) & known, reference == value)
     return figures
 
 

@@ -99,6 +99,19 @@ def test_export_writes_a_bundle_and_a_card(finished, tmp_path):
     assert main([str(finished), "--output", str(tmp_path / "best"), "--best"]) == 0
 
 
+def test_a_model_may_run_on_a_grid_that_the_training_saw_by_augmentation(finished, tmp_path, capsys):
+    trained = export_model(finished, tmp_path / "model").spacing_mm
+    finer = [str(0.9 * mm) for mm in trained]
+    assert main([str(finished), "--output", str(tmp_path / "finer"), "--spacing", *finer]) == 0
+    bundle = load_bundle(tmp_path / "finer")
+    assert bundle.spacing_mm == pytest.approx([0.9 * mm for mm in trained])
+    assert bundle.training["trained_spacing_mm"] == list(trained)
+    assert "mm (x, y, z), trained at " in (tmp_path / "finer" / "MODEL_CARD.md").read_text()
+    assert main([str(finished), "--output", str(tmp_path / "no"), "--spacing", *(str(mm / 2) for mm in trained)]) == 2
+    assert "saw grids between" in capsys.readouterr().err
+    assert not (tmp_path / "no").exists()
+
+
 @pytest.fixture(scope="module")
 def best_at_step_2(pairs, tiny, tmp_path_factory):
     """A run of four steps, each validated, whose best checkpoint is that of the second."""
@@ -195,7 +208,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(pairs, presets, tmp_path):
 
 def test_the_time_limit_ends_with_a_usable_model(pairs, tiny, tmp_path):
     config = tiny(optimiser__steps=100000)
-    trainer = Trainer(config, pairs, tmp_path / "run", max_minutes=0.05)
+    trainer = Trainer(config, pairs, tmp_path / "run", max_minutes=0.1)
     trainer.train()
     assert 0 < trainer.step < 100000
     rates = [entry["learning_rate"] for entry in read_metrics(tmp_path / "run") if "loss" in entry]

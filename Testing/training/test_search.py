@@ -5,6 +5,7 @@ import re
 from functools import partial
 
 import pytest
+import torch
 import yaml
 from LiverTumorSegLib.__main__ import main as segment
 from LiverTumorSegLib.errors import InputError, UsageError
@@ -178,7 +179,7 @@ def test_a_trial_that_diverges_is_given_up_and_the_search_goes_on(pairs, tiny, t
     assert states == {1e30: "PRUNED", 1e-3: "COMPLETE"}
     assert summary["best"] == {"optimiser.learning_rate": 1e-3}
     told = [trial for trial in summary["trials"] if trial["state"] == "PRUNED"]
-    assert all("not finite 3 steps in a row" in trial["diverged"] for trial in told)
+    assert all("not finite 3 steps in a row" in trial["given_up"] for trial in told)
 
 
 def test_a_search_in_which_every_trial_diverges_says_so(pairs, tiny, tmp_path):
@@ -186,6 +187,60 @@ def test_a_search_in_which_every_trial_diverges_says_so(pairs, tiny, tmp_path):
     changes = {**QUICK, "optimiser__steps": 6, "optimiser__kind": "sgd", "optimiser__warm_up": 0.0}
     config = tiny(search__space={"optimiser.learning_rate": [1e30]}, data__validation=["case2"], **changes)
     with pytest.raises(UsageError, match=r"None of the 2 trials.*narrow search\.space.*lower optimiser\.learning"):
+        search(config, pairs, tmp_path / "s", 2)
+
+
+def test_a_trial_without_enough_memory_is_given_up_and_the_search_goes_on(pairs, tiny, tmp_path, capsys):
+    """No machine holds the samples of one of these batches, as numpy says before anything is drawn."""
+    pytest.importorskip("optuna", reason="the search needs optuna")
+    config = tiny(search__space={"sampling.patch_size": [[32] * 3, [2**20] * 3]}, data__validation=["case2"], **QUICK)
+    summary = search(config, pairs, tmp_path / "s", 4)
+    states = {trial["values"]["sampling.patch_size"][0]: trial["state"] for trial in summary["trials"]}
+    assert states == {2**20: "PRUNED", 32: "COMPLETE"}
+    sentence = (
+        r"does not fit the memory of this machine: lower .*sampling\.patch_size \(\[1048576, 1048576, 1048576\]\)"
+    )
+    told = [trial["given_up"] for trial in summary["trials"] if trial["state"] == "PRUNED"]
+    assert all(re.search(sentence, words) for words in told)
+    assert len(re.findall(r"Trial \d with .* is given up: .*" + sentence, capsys.readouterr().out)) == len(told)
+
+
+OUT_OF_MEMORY = [
+    (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB"), "memory of cpu"),
+    (RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory"), "this machine"),
+    (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), "this machine"),
+    (MemoryError(), "this machine"),
+]
+
+
+@pytest.mark.parametrize(("error", "place"), OUT_OF_MEMORY)
+def test_every_shortage_of_memory_is_one_sentence_with_the_settings(presets, pairs, tmp_path, capsys, monkeypatch,
+                                                                    error, place):  # fmt: skip
+    def short(*arguments):
+        raise error
+
+    monkeypatch.setattr(Trainer, "_one_step", short)
+    arguments = ["--config", str(presets / "tiny" / "attention_unet_3d.yaml"), "--data", str(pairs)]
+    assert main([*arguments, "--output", str(tmp_path / "run"), "--sampling.batch_size", "3"]) == 5
+    words = capsys.readouterr().err
+    assert words.count("\n") == 1
+    assert place in words
+    assert "lower sampling.batch_size (3), sampling.patch_size ([32, 32, 32])" in words
+
+
+def test_another_error_of_a_step_stays_what_it_is(pairs, tiny, tmp_path, monkeypatch):
+    def broken(*arguments):
+        raise RuntimeError("shape mismatch")
+
+    monkeypatch.setattr(Trainer, "_one_step", broken)
+    with pytest.raises(RuntimeError, match="shape mismatch"):
+        Trainer(tiny(**QUICK), pairs, tmp_path).train()
+
+
+def test_a_search_in_which_no_trial_has_enough_memory_says_so(pairs, tiny, tmp_path):
+    pytest.importorskip("optuna", reason="the search needs optuna")
+    config = tiny(search__space={"sampling.patch_size": [[2**20] * 3]}, data__validation=["case2"], **QUICK)
+    with pytest.raises(UsageError, match=r"None of the 2 trials.*narrow search\.space.*lower sampling\.batch_size"):
         search(config, pairs, tmp_path / "s", 2)
 
 

@@ -3,12 +3,14 @@
 import errno
 import hashlib
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
-from LiverTumorSegLib.errors import UsageError
+from LiverTumorSegLib.errors import InputError, UsageError
 from LiverTumorSegLib.model.bundle import load_bundle
 
+from LiverTumorSegTraining.export.calibration import held_out_reliability
 from LiverTumorSegTraining.export.export_model import export_model
 from LiverTumorSegTraining.training import cli
 from LiverTumorSegTraining.training.cross_validation import cross_validate
@@ -112,6 +114,25 @@ def test_a_child_carries_its_parents_licence(parent, pairs, tiny, tmp_path):
     assert told["sha256"] == load_bundle(parent[0] / "model").sha256
     assert (told["licence"], told["attribution"]) == ("CC BY 4.0", ["A. Author"])
     assert "A. Author" in (tmp_path / "model" / "MODEL_CARD.md").read_text()
+
+
+def test_nothing_is_calibrated_on_tumours_that_nobody_drew(pairs, tiny, monkeypatch):
+    seen = []
+
+    class Inference:
+        def __init__(self, *arguments):
+            pass
+
+        def result(self, case):
+            seen.append(case.name)
+            return SimpleNamespace(tumor_probability=None), [], None
+
+    monkeypatch.setattr("LiverTumorSegTraining.export.calibration.ProductInference", Inference)
+    config = tiny(data__incomplete=["case2_portal"], data__missing_labels="liver_only")
+    list(held_out_reliability(None, config, pairs, ["case1", "case2"]))
+    assert seen == ["case1_portal"]
+    with pytest.raises(InputError, match="no case of the held-out patients case2 with annotated tumours"):
+        list(held_out_reliability(None, config, pairs, ["case2"]))
 
 
 def test_training_and_validation_loss_from_the_first_step(parent):

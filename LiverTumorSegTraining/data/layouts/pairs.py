@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from LiverTumorSegLib.errors import InputError
 from LiverTumorSegLib.labelnames import scan_of_result
 
 from LiverTumorSegTraining.data.case import IMAGE_SUFFIXES, Case, without_suffix
@@ -24,16 +25,22 @@ def find(root: Path, channels: list[str]) -> list[Case]:
     """Return every image of the folder, with its label where there is one.
 
     With several channels the images are NAME_CHANNEL.nii.gz.
+
+    Raises
+    ------
+    InputError
+        If two files are the label, or one image, of one case.
     """
     files = sorted(path for path in root.iterdir() if path.is_file() and path.name.lower().endswith(IMAGE_SUFFIXES))
-    labels = {stem: path for path in files if (stem := _stem_of_label(path)) is not None}
-    label_files = set(labels.values())
+    labels: dict[str, Path] = {}
     images: dict[str, dict[str, Path]] = {}
     for path in files:
-        if path in label_files:
+        labelled = _stem_of_label(path)
+        if labelled is not None:
+            _only(labels.setdefault(labelled, path), path, "labels", labelled)
             continue
         stem, channel = _channel_of(without_suffix(path), channels)
-        images.setdefault(stem, {})[channel] = path
+        _only(images.setdefault(stem, {}).setdefault(channel, path), path, "images", stem)
     labels = _named_after_scans(labels, set(images))
     cases = []
     for stem in sorted(set(images) | set(labels)):
@@ -43,6 +50,12 @@ def find(root: Path, channels: list[str]) -> list[Case]:
             paths = tuple(present.values())[:1] or (root / f"{stem}.nii.gz",)
         cases.append(Case(stem, "", paths, labels.get(stem)))
     return cases
+
+
+def _only(first: Path, path: Path, what: str, case: str) -> None:
+    """Refuse a second file where a case has one."""
+    if first != path:
+        raise InputError(f"{path.parent} holds two {what} of case {case}, {first.name} and {path.name}: remove one.")
 
 
 def _stem_of_label(path: Path) -> str | None:
