@@ -109,7 +109,10 @@ class LiverTumorSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.segmentSection = SegmentSection(self.ui, MODULE_FOLDER, self._onResult)
         self.resultSection = ResultSection(self.ui, MODULE_FOLDER, self.segmentSection.placeRequest)
         self.followUpSection = FollowUpSection(self.ui, MODULE_FOLDER)
-        self.batchSection = BatchSection(self.ui, MODULE_FOLDER, self.segmentSection.batchOptions, self._onResult)
+        segmenting = self.segmentSection
+        self.batchSection = BatchSection(
+            self.ui, MODULE_FOLDER, segmenting.batchOptions, segmenting.models.channels, self._onResult
+        )
         self.sections = (self.segmentSection, self.resultSection, self.followUpSection, self.batchSection)
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self._onSceneStartClose)

@@ -12,6 +12,9 @@ from slicer.i18n import tr as _
 
 from LiverTumorSegPanel.batchProcess import BatchProcess, BatchRequest, ScanState
 from LiverTumorSegPanel.batchResult import loadResult
+from LiverTumorSegPanel.findingsText import findingsAsHtml
+from LiverTumorSegPanel.leftOut import LeftOutQuery, leftOutText, leftOutTip
+from LiverTumorSegPanel.panelFinding import PanelFinding
 from LiverTumorSegPanel.section import Section
 
 STEPS = 1000
@@ -29,6 +32,8 @@ class BatchSection(Section):
         Folder of the module.
     optionsFor : callable
         Returns the options of the command line for the model, device and quality chosen; None without a model.
+    channelsOf : callable
+        Returns the channels of that model.
     onLoaded : callable
         Called with the segmentation node, its CT and the tumour probability (None) of a result that was loaded.
     """
@@ -38,6 +43,7 @@ class BatchSection(Section):
         ui,
         moduleFolder: Path,
         optionsFor: Callable[[], tuple[str, ...] | None],
+        channelsOf: Callable[[], tuple[str, ...]],
         onLoaded: Callable[..., None],
     ):
         buttons = {
@@ -48,7 +54,10 @@ class BatchSection(Section):
             "batchPageButton": self._onPage,
         }
         super().__init__(ui, buttons)
-        self._moduleFolder, self._optionsFor, self._onLoaded = moduleFolder, optionsFor, onLoaded
+        self._moduleFolder, self._onLoaded = moduleFolder, onLoaded
+        self._optionsFor, self._channelsOf = optionsFor, channelsOf
+        self._query: LeftOutQuery | None = None
+        self._asked: tuple | None = None
         self._process: BatchProcess | None = None
         self._request: BatchRequest | None = None
         self._scans: list[ScanState] = []
@@ -64,12 +73,19 @@ class BatchSection(Section):
             table.horizontalHeader().setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
         table.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)
         table.connect("cellActivated(int,int)", self._onRow)
+        ui.batchButton.connect("contentsCollapsed(bool)", self._onCollapsed)
         self._say("")
+        self._sayLeftOut([])
         self._show()
+
+    def enter(self) -> None:
+        """Look through the folder of scans that was chosen, if it can be seen."""
+        self._lookThrough()
 
     def close(self) -> None:
         """End the child: the module is being closed. Finished scans stay, and another start goes on from there."""
         super().close()
+        self._stopLooking()
         if self._process is not None:
             self._process.abandon()
             self._process = None
@@ -85,7 +101,33 @@ class BatchSection(Section):
         if chosen:
             self._folders[setting] = chosen
             qt.QSettings().setValue(setting, chosen)
+            self._lookThrough()
             self._show()
+
+    def _onCollapsed(self, collapsed: bool) -> None:
+        self._asked = None  # what lies in the folder may be something else by then
+        if not collapsed:
+            self._lookThrough()
+
+    def _lookThrough(self) -> None:
+        """Ask what a run would leave out, unless that was asked."""
+        scans, results = (self._folders[key] for key in (SCANS_SETTING, RESULTS_SETTING))
+        wanted = (scans, results, *self._channelsOf())
+        if not scans or self.ui.batchButton.collapsed or wanted == self._asked:
+            return
+        self._stopLooking()
+        self._asked = wanted
+        self._sayLeftOut([])
+        self._query = LeftOutQuery(scans, results, self._channelsOf(), self._moduleFolder, self._onLookedThrough)
+
+    def _stopLooking(self) -> None:
+        if self._query is not None:
+            self._query.abandon()
+            self._query = None
+
+    def _onLookedThrough(self, leftOut: list) -> None:
+        self._query = None
+        self._sayLeftOut(leftOut)
 
     def _onStart(self) -> None:
         options = self._optionsFor()
@@ -98,6 +140,7 @@ class BatchSection(Section):
             return
         with slicer.util.tryWithErrorDisplay(_("The scans could not be segmented."), waitCursor=True):
             self._request = BatchRequest(scans, results, options)
+            self._lookThrough()
             self._process = BatchProcess(self._request, self._moduleFolder, self._onChanged, self._onEnd)
             self._scans = self._process.scans
             self._say(_("Starting"))
@@ -180,6 +223,12 @@ class BatchSection(Section):
     def _say(self, text: str) -> None:
         self.ui.batchLabel.text = text
         self.ui.batchLabel.visible = bool(text)
+
+    def _sayLeftOut(self, leftOut: list) -> None:
+        label, text = self.ui.batchLeftOutLabel, leftOutText(leftOut)
+        label.text = findingsAsHtml([PanelFinding("warning", text)]) if text else ""
+        label.toolTip = leftOutTip(leftOut) if text else ""
+        label.visible = bool(text)
 
 
 def scanRow(scan: ScanState) -> list[str]:

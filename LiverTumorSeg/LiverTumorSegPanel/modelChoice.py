@@ -12,6 +12,8 @@ from LiverTumorSegLib.model.cost import NetworkSize
 from slicer.i18n import tr as _
 
 LOCALISER_TASK = "localiser"
+ONE_CHANNEL = ("CT",)
+"""Of a model whose model.json names no channels."""
 ENVIRONMENT_VARIABLE = "LIVERTUMORSEG_MODELS"
 
 
@@ -27,6 +29,8 @@ class ModelChoice:
         As its model.json says; the hash is that of the weights.
     size : NetworkSize or None
         What a run with it costs goes by it; None for a network of a kind that nobody has measured.
+    channels : tuple of str
+        Its input channels, in order.
     """
 
     folder: Path
@@ -35,6 +39,7 @@ class ModelChoice:
     task: str
     sha256: str
     size: NetworkSize | None = None
+    channels: tuple[str, ...] = ONE_CHANNEL
 
     @property
     def title(self) -> str:
@@ -56,7 +61,8 @@ def readChoice(folder: Path) -> ModelChoice | str:
     try:
         content = json.loads(description.read_text(encoding="utf-8"))
         id_, version, task = (str(content[key]) for key in ("id", "version", "task"))
-        choice = ModelChoice(folder, id_, version, task, str(content.get("sha256", "")), NetworkSize.of(content))
+        sha256, channels = str(content.get("sha256", "")), tuple(map(str, content.get("channels", ONE_CHANNEL)))
+        choice = ModelChoice(folder, id_, version, task, sha256, NetworkSize.of(content), channels)
     except FileNotFoundError:
         return f"{folder} is not a model folder: it has no model.json."
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -14,6 +14,7 @@ from slicer.i18n import tr as _
 
 from LiverTumorSegPanel.deviceChoice import DeviceAnswer, DeviceQuery, deviceChoices
 from LiverTumorSegPanel.modelChoice import (
+    ONE_CHANNEL,
     ModelChoice,
     chosenModel,
     findModels,
@@ -89,6 +90,11 @@ class ModelSection(Section):
         """Return the chosen bundle folder, or None when there is no model."""
         model = self.model()
         return model.folder if model else None
+
+    def channels(self) -> tuple[str, ...]:
+        """Return the input channels of the chosen model."""
+        model = self.model()
+        return model.channels if model else ONE_CHANNEL
 
     def folderOfWeights(self, sha256: str) -> Path | None:
         """Return the bundle folder with these weights; the chosen one when no model here has them."""

@@ -279,10 +279,7 @@ class ResultSection(Section):
     def _onUndo(self) -> None:
         self._followPendingEdit()
         self._editor.undo()
-        self._edits.stop()
-        if self.session is not None:
-            self.session.followUndo()
-        self._refresh()
+        self._followEdit()
 
     def _followPendingEdit(self) -> None:
         """Take notice of an edit now, before something is decided about the lesions."""

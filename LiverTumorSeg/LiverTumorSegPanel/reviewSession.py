@@ -22,7 +22,7 @@ from LiverTumorSegLib.review.local import (
     plan_around,
 )
 from LiverTumorSegLib.review.question import Question
-from LiverTumorSegLib.review.region import changed_box
+from LiverTumorSegLib.review.region import Region, changed_box
 from LiverTumorSegLib.review.sensitivity import Preview, Sensitivity
 from LiverTumorSegLib.review.totals import Totals, totals
 from LiverTumorSegLib.review.verdicts import (
@@ -39,7 +39,10 @@ from LiverTumorSegLib.review.verdicts import (
 
 from LiverTumorSegPanel.correctionEditor import UNDO_STATES
 from LiverTumorSegPanel.keptProbability import probabilityOf
+from LiverTumorSegPanel.labelHistory import LabelHistory, Moment
 from LiverTumorSegPanel.pollTimer import PollTimer
+from LiverTumorSegPanel.predictedLabels import PredictedLabels
+from LiverTumorSegPanel.quickStrokes import QuickStrokes
 from LiverTumorSegPanel.resultRecords import PREFIX, lesionsOf, storeFigures
 from LiverTumorSegPanel.segmentLabels import areRemembered, checksumOf, readLabels, rememberLabels, writeLabels
 from LiverTumorSegPanel.volumeExport import GridGeometry, coreGrid, gridOf
@@ -72,18 +75,20 @@ class ReviewSession:
         self._kept = probabilityOf(node)
         self._sensitivity: Sensitivity | None = None
         self._writing = False
-        self._past: dict[int, tuple[Verdicts, str]] = {}
+        self._past = LabelHistory(UNDO_STATES)
+        self._unfilled: QuickStrokes | None = None
         self._surfaces = PollTimer(SURFACE_MS, self._renewSurfaces, once=True)
         self.labels = readLabels(node, volumeNode)
         self._summed = self.labels, checksumOf(self.labels)
         if not areRemembered(node, self._checksum):  # corrected while nobody watched, as in the Segment Editor module
-            self._becomeEdited()
+            self._mark(True)
         self.original = None if self.isEdited else self.labels
         """The labelmap before any correction by hand; unknown of one that was corrected in an earlier session."""
         stored = node.GetAttribute(PREFIX + "Verdicts")
         self.verdicts: Verdicts = (
             restored_verdicts(json.loads(stored), self.labels) if stored else open_verdicts(self.labels)
         )
+        self._predicted = None if self.isEdited else PredictedLabels.of(Region.of(self.labels > 0), self.verdicts)
         if self._kept is not None and not self._keptFits():
             self._kept = None
         self._figures = self._newFigures()
@@ -101,7 +106,7 @@ class ReviewSession:
 
     @property
     def isEdited(self) -> bool:
-        """Whether the reader has changed the segments by hand."""
+        """Whether the labelmap is another than the network's in which what was rejected is liver."""
         return self.node.GetAttribute(PREFIX + "Edited") == "1"
 
     @property
@@ -117,43 +122,54 @@ class ReviewSession:
         self._take(verdicts, labels, measure=verdicts.lesion(number).region.voxels != before.region.voxels)
 
     def followEdit(self) -> None:
-        """Take notice of what the reader changed by hand: erased tumour becomes liver.
+        """Take notice of what the reader changed by hand, or took back, or did again.
 
-        The editor does not tell an undo of its own from a stroke: labels that stood before are one that was undone.
+        The editor does not tell an undo from a stroke: labels that stood before are one that was undone, and numbers,
+        rejections and sensitivity come back with them.
         """
-        before, after = self.labels, readLabels(self.node, self.volumeNode)
-        box = changed_box(before, after)
-        if box is None:
-            return
-        if checksumOf(after) in self._past:
-            self.followUndo()
+        labels = readLabels(self.node, self.volumeNode)
+        if np.array_equal(labels, self.labels):
             return
         self._remember()
-        self._becomeEdited()
-        mended = erased_tumor_is_liver(before[box], after[box])
-        filled = after
-        if not np.array_equal(mended, after[box]):
-            filled = after.copy()
-            filled[box] = mended
-        self.labels = after
+        self._sensitivity = None  # the outline of the organ may be another one
+        known = self._past.at(checksumOf(labels))
+        if known is None:
+            self._followStrokes(labels)
+        else:
+            self.labels, self._predicted, self._unfilled = labels, known.predicted, known.unfilled
+            self.verdicts = undone(known.verdicts, self.verdicts)
+            self.node.SetAttribute(PREFIX + "ChosenThreshold", known.threshold)
+        self._compare()
+        self._store()
+
+    def _followStrokes(self, drawn: np.ndarray) -> None:
+        """Take over what the reader drew, erased tumour as liver, or what an undo left of it."""
+        strokes = self._past.partlyUndone(drawn)
+        if strokes is not None:
+            # Nothing is written after an undo: the editor would bring this labelmap back again and again.
+            self.labels, self._unfilled = drawn, strokes
+            self.verdicts = strokes.followed(drawn, self.verdicts)
+            return
+        before, filled = self.labels, self._filled(self.labels, drawn)
+        self.labels, self._unfilled = drawn, None
         # No undo step of its own: the editor's step before the stroke holds the liver as it was.
         self._write(filled)
-        self.verdicts = follow_edit(self.verdicts, self.labels)
-        self._store()
+        self._past.add(QuickStrokes.between(before, drawn, filled, self._checksum, self.verdicts))
+        self.verdicts = follow_edit(self.verdicts, filled)
 
-    def followUndo(self) -> None:
-        """Take notice of a step that was taken back, or done again: numbers, rejections, sensitivity go with it."""
-        self._remember()
-        self.labels = readLabels(self.node, self.volumeNode)
-        if self.isEdited:
-            self._sensitivity = None  # its outline of the organ may have been taken back
-        known = self._past.get(self._checksum)
-        if known is None:
-            self.verdicts = follow_edit(self.verdicts, self.labels)
-        else:
-            self.verdicts = undone(known[0], self.verdicts)
-            self.node.SetAttribute(PREFIX + "ChosenThreshold", known[1])
-        self._store()
+    def _filled(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+        """Return the labelmap in which tumour that was erased is liver; the same array where none was."""
+        if self._unfilled is not None:
+            before = self._unfilled.undoneIn(before)
+        box = changed_box(before, after)
+        if box is None:
+            return after
+        part = erased_tumor_is_liver(before[box], after[box])
+        if np.array_equal(part, after[box]):
+            return after
+        filled = after.copy()
+        filled[box] = part
+        return filled
 
     def followGrid(self) -> bool:
         """Take notice of a CT that was moved in place, its transform hardened: measure anew. Return whether it was."""
@@ -197,12 +213,12 @@ class ReviewSession:
         labels = self.labels.copy()
         labels[sensitivity.box] = settled.labels
         verdicts, labels = follow_network(self.verdicts, labels)
-        self._take(verdicts, labels)
+        self._take(verdicts, labels, predicted=PredictedLabels.of(self._kept.organ, verdicts))
         self.node.SetAttribute(PREFIX + "ChosenThreshold", repr(threshold))
 
     def merge(self, candidate: np.ndarray, changes: Iterable[Change]) -> None:
         """Take over some of what a second run would change, in one step of undo; as after a stroke, it is edited."""
-        self._becomeEdited()
+        self._sensitivity = None
         labels = merge(self.labels, candidate, changes)
         self._take(follow_edit(self.verdicts, labels), labels)
 
@@ -243,7 +259,7 @@ class ReviewSession:
         threshold = float(self.node.GetAttribute(PREFIX + "ChosenThreshold") or self.defaultThreshold)
         found = find_lesion(here, self.labels, plan, grid.spacing_mm[::-1], threshold)
         if found is not None:
-            self._becomeEdited()
+            self._sensitivity = None
             self._take(follow_edit(self.verdicts, found.labels), found.labels)
         return found
 
@@ -252,22 +268,28 @@ class ReviewSession:
         if self._surfaces.isRunning:
             self._renewSurfaces()
 
-    def _take(self, verdicts: Verdicts, labels: np.ndarray, measure: bool = True) -> None:
-        """Make verdicts and labels the present ones, in one step of undo when voxels change."""
-        if labels is not self.labels and not np.array_equal(labels, self.labels):
+    def _take(
+        self, verdicts: Verdicts, labels: np.ndarray, measure: bool = True, predicted: PredictedLabels | None = None
+    ) -> None:
+        """Make verdicts and labels the present ones, in one step of undo when voxels change.
+
+        `predicted` is what the network gave, where that is another labelmap than before.
+        """
+        changed = labels is not self.labels and not np.array_equal(labels, self.labels)
+        if changed:
             self._remember()
             self._saveState()
-            self._write(labels)
-        self.verdicts = verdicts
+            self._write(labels if self._unfilled is None else self._filled(labels, labels))
+            self._unfilled = None
+        self.verdicts, self._predicted = verdicts, predicted or self._predicted
+        if changed or predicted is not None:
+            self._compare()
         self._store(measure)
 
     def _remember(self) -> None:
-        """Keep what belongs to the labels as they are now, as long as an undo may bring them back."""
-        chosen, now = self.node.GetAttribute(PREFIX + "ChosenThreshold") or "", self._checksum
-        self._past.pop(now, None)  # it is the youngest now
-        self._past[now] = (self.verdicts, chosen)
-        for oldest in list(self._past)[: -2 * UNDO_STATES]:
-            del self._past[oldest]
+        """Keep what belongs to the labels as they are now."""
+        chosen = self.node.GetAttribute(PREFIX + "ChosenThreshold") or ""
+        self._past.remember(self._checksum, Moment(self.verdicts, chosen, self._predicted, self._unfilled))
 
     def _write(self, labels: np.ndarray) -> None:
         if labels is self.labels:
@@ -319,10 +341,18 @@ class ReviewSession:
         except InputError:
             return False
 
-    def _becomeEdited(self) -> None:
-        """From here on the result is the reader's work, and so is the outline of the organ."""
-        self.node.SetAttribute(PREFIX + "Edited", "1")
-        self._sensitivity = None
+    def _compare(self) -> None:
+        """Tell by the labelmap whether the result is the reader's work."""
+        was = self.isEdited
+        self._mark(self._predicted is None or not self._predicted.agree(self.labels, self.verdicts))
+        if was and self.networksProbability is not None:
+            self._figures = self._newFigures()  # lesions that came back meanwhile have no score yet
+
+    def _mark(self, edited: bool) -> None:
+        """Say whether the result is the reader's work; the outline of the organ goes with it."""
+        if edited != self.isEdited:
+            self.node.SetAttribute(PREFIX + "Edited", "1" if edited else None)
+            self._sensitivity = None
 
     @property
     def networksProbability(self) -> sitk.Image | None:

@@ -7,7 +7,7 @@ import SimpleITK as sitk
 pytest.importorskip("slicer", reason="the slicer-core wheel is not installed")
 pytest.importorskip("PySide6", reason="PySide6-Essentials is not installed")
 
-from PySide6 import QtCore, QtTest
+from PySide6 import QtCore, QtGui, QtTest
 
 
 @pytest.fixture
@@ -144,6 +144,55 @@ def test_what_is_wrong_with_the_folders_is_said(batch, application):
     assert "another folder for the results" in ui.batchLabel.text
     assert isOver(panel)
     assert application.qt.QSettings.values["LiverTumorSeg/BatchScans"] == str(scans)
+
+
+def lookedThrough(panel):
+    """Wait until the folder was looked through; return what is said to be left out."""
+    section = panel.widget.batchSection
+    panel.wait(lambda: section._query is None)
+    return QtGui.QTextDocumentFragment.fromHtml(panel.ui.batchLeftOutLabel.text).toPlainText()
+
+
+def test_what_a_run_would_leave_out_is_said_before_it_starts(batch, application, tmp_path):
+    panel, ui = batch, batch.ui
+    assert not ui.batchLeftOutLabel.visible
+    scans, _results = panel.prepare("a", "b")
+    assert lookedThrough(panel) == ""
+    assert not ui.batchLeftOutLabel.visible
+    labels = [scans / "labels" / f"<b>{number}_mask.nrrd" for number in range(8)]
+    labels[0].parent.mkdir()
+    for path in (scans / "a_seg.nrrd", *labels):
+        path.write_bytes((scans / "a.nrrd").read_bytes())
+    ui.batchButton.collapsed = True
+    ui.batchButton.collapsed = False
+    assert lookedThrough(panel) == (
+        "Please check: A run leaves out a_seg.nrrd, <b>0_mask.nrrd, <b>1_mask.nrrd, <b>2_mask.nrrd, <b>3_mask.nrrd "
+        "and 4 more as labels, by their names."
+    )
+    assert ui.batchLeftOutLabel.visible
+    assert ui.batchStartButton.enabled
+    tip = QtGui.QTextDocumentFragment.fromHtml(ui.batchLeftOutLabel.toolTip).toPlainText()
+    assert tip.splitlines()[1:] == ["a_seg.nrrd", *(path.relative_to(scans).as_posix() for path in labels)]
+    application.qt.QFileDialog.answer = str(labels[0].parent)  # what lies among the results is no scan, nor left out
+    ui.batchResultsButton.click()
+    assert lookedThrough(panel) == "Please check: A run leaves out a_seg.nrrd as labels, by their names."
+    application.qt.QFileDialog.answer = str(tmp_path / "gone")
+    ui.batchScansButton.click()
+    assert lookedThrough(panel) == ""
+    ui.batchScansButton.click()
+    panel.widget.batchSection.close()
+    assert panel.widget.batchSection._query is None
+
+
+def test_what_is_left_out_is_named_with_its_kind():
+    from LiverTumorSegLib.scan.collection import LABELS, LOOSE_SLICES
+    from LiverTumorSegPanel.leftOut import leftOutText
+
+    assert leftOutText([]) == ""
+    assert leftOutText([["one/p1_seg.nii", LABELS], ["two", LOOSE_SLICES], ["p2_seg.nii", LABELS]]) == (
+        "A run leaves out p1_seg.nii, p2_seg.nii as labels, by their names; two as DICOM files beside folders of "
+        "other studies."
+    )
 
 
 def test_scans_side_by_side_are_told_apart_and_stopped_between():
