@@ -24,7 +24,7 @@ from .batch.worker_plan import worker_plan
 from .command import as_sentence, speak_any_text
 from .errors import CancelledError, LiverTumorSegError, OutOfMemoryError
 from .messages import BarMessages, JsonMessages, Messages
-from .output.summary import Outcome, write_summary
+from .output.summary import Outcome, require_own_summary, write_summary
 from .pipeline.inference import Segmenter
 from .place_service import serve_places
 from .request import Requests, build_parser, check_options, output_folder, requests_of
@@ -54,6 +54,8 @@ def _run(options: argparse.Namespace, messages: Messages, stop: list[bool]) -> i
     segmenter = segmenter_of(options)
     requests = requests_of(options, segmenter.bundles[0].channels)
     folder = output_folder(options)
+    if requests.many:
+        require_own_summary(folder)
     for path, held in requests.folders.items():
         messages.findings(path.resolve().name, held.findings())
     failure: LiverTumorSegError | None = None

@@ -1,4 +1,7 @@
-"""JSON files: plain values only, and a number that is not finite is null, for JSON knows neither NaN nor infinity."""
+"""JSON files: plain values only, and a number that is not finite is null, for JSON knows neither NaN nor infinity.
+
+What was written is read back by `read_object`.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,15 @@ def write_json(path: Path, content: Any, indent: int | None = 2) -> None:
         When the folder or the disk does not take it.
     """
     write_text(path, json_text(content, indent) + "\n")
+
+
+def read_object(path: Path) -> dict[str, Any] | None:
+    """Return the object that a JSON file holds; None where there is none that can be read."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def json_text(content: Any, indent: int | None = None) -> str:

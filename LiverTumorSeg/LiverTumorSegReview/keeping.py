@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from LiverTumorSegReview.case_files import CaseFiles
-from LiverTumorSegReview.desk import Desk
+
+if TYPE_CHECKING:
+    from LiverTumorSegReview.desk import Desk
 
 
 class Keeping:
@@ -51,17 +54,20 @@ class Keeping:
 
     def answer_autosave(self, taken: bool) -> None:
         """Go on with unsaved work of an earlier session, or discard it."""
-        self._desk.state.autosave_found = False
-        if self._desk.session is None:
+        session = self._desk.session
+        if session is None:
             return
         from LiverTumorSegReview.storage import drop_autosave, take_autosave
 
         with self._desk.said():
             if taken:
-                take_autosave(self._files, self._desk.session)
-                self._desk.show()
+                take_autosave(self._files, session)
             else:
                 drop_autosave(self._files)
+            # Not before: what cannot be taken is offered on, for the next autosave would write over it.
+            self._desk.state.autosave_found = False
+            if taken:
+                self._desk.show()
 
     def _tell_saved(self, paths: list[Path]) -> None:
         names = ", ".join(path.name for path in paths)

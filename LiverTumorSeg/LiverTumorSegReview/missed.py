@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import SimpleITK as sitk
 from LiverTumorSegLib.errors import LiverTumorSegError
-from LiverTumorSegLib.grid import Grid
 from trame_server.utils.asynchronous import create_task
 
 from LiverTumorSegReview.desk import Desk
@@ -85,11 +84,11 @@ class MissedLesion:
 
     async def _search(self, session: ReaderSession, point_mm: Sequence[float]) -> LocalLesion | None:
         if session.probability is not None:
-            found = await asyncio.to_thread(_lesion_in, session.probability, session, point_mm)
+            found = await asyncio.to_thread(session.look, session.probability, point_mm)
             if found is not None:
                 return found
         answer = await self._network.ask(await asyncio.to_thread(_question, session, point_mm))
-        return await asyncio.to_thread(_lesion_in, answer, session, point_mm)
+        return await asyncio.to_thread(session.look, answer, point_mm)
 
 
 def _question(session: ReaderSession, point_mm: Sequence[float]) -> Question:
@@ -98,12 +97,3 @@ def _question(session: ReaderSession, point_mm: Sequence[float]) -> Question:
 
     x, y, z = (float(value) for value in point_mm)
     return Question((x, y, z), None, liver_density(sitk.GetArrayViewFromImage(session.image), session.labels))
-
-
-def _lesion_in(probability: sitk.Image, session: ReaderSession, point_mm: Sequence[float]) -> LocalLesion | None:
-    from LiverTumorSegLib.review.local import find_lesion, kept_probability_here, plan_around
-
-    plan = plan_around(Grid.of(session.image), point_mm)
-    here = kept_probability_here(probability, session.image, plan)
-    spacing_zyx_mm = session.image.GetSpacing()[::-1]
-    return find_lesion(here, session.labels, plan, spacing_zyx_mm, session.threshold)

@@ -46,5 +46,6 @@ def require_own_files(files: CaseFiles, scan: CaseImage) -> None:
         reviewed = recorded_sha256(path)
         if (reviewed and reviewed != (recorded or scan.sha256)) or difference_from_grid(path, scan.image) is not None:
             raise InputError(
-                f"{path} is the review of another scan, and saving would write over it: move it to another folder."
+                f"{path} is the review of another scan, or of this one before it changed, and saving would write over "
+                "it: move it to another folder."
             )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import SimpleITK as sitk
 from LiverTumorSegLib.errors import InputError
 from LiverTumorSegLib.grid import grid_difference
+from LiverTumorSegLib.output.earlier import read_report
 from LiverTumorSegLib.scan.imageio import input_sha256
 from LiverTumorSegLib.scan.itk import itk_path, itk_warnings_off
 
@@ -27,7 +27,7 @@ def scan_of(result: Path) -> Path:
     """
     try:
         stored = Path(_input_of(result)["path"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:
         raise InputError(f"{result.name} has no readable report beside it: name its CT with --scan.") from error
     places = [stored, *(folder / stored for folder in result.resolve().parents), result.parent / stored.name]
     return next((each for each in places if each.exists()), stored)
@@ -38,10 +38,7 @@ def recorded_sha256(segmentation: Path) -> str:
     header = _header_of(segmentation)
     if header is not None and header.HasMetaDataKey(INPUT_SHA256):
         return str(header.GetMetaData(INPUT_SHA256))
-    try:
-        return str(_input_of(segmentation)["sha256"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
+    return str(_input_of(segmentation).get("sha256", ""))
 
 
 def is_result_of(result: Path, scan: Path) -> bool:
@@ -79,6 +76,7 @@ def _header_of(segmentation: Path) -> Any:
 
 
 def _input_of(result: Path) -> dict[str, Any]:
-    report = result.with_name(result.name.removesuffix(RESULT_ENDING) + ".report.json")
-    stored: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))["input"]
-    return stored
+    """Return what the report beside a result says of its scan; empty where it says nothing."""
+    report = read_report(result.parent, result.name.removesuffix(RESULT_ENDING)) or {}
+    told = report.get("input")
+    return told if isinstance(told, dict) else {}

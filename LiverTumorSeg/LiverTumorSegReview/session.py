@@ -18,7 +18,7 @@ from LiverTumorSegLib.pipeline.postprocess import Mask
 from LiverTumorSegLib.review.candidate import Change, merge
 from LiverTumorSegLib.review.edits import changed_region, erased_tumor_is_liver
 from LiverTumorSegLib.review.figures import LesionFigures, measure_session
-from LiverTumorSegLib.review.local import LocalLesion
+from LiverTumorSegLib.review.local import LocalLesion, find_lesion, kept_probability_here, plan_around
 from LiverTumorSegLib.review.region import Labels, Region, filled_box
 from LiverTumorSegLib.review.sensitivity import Preview, Sensitivity
 from LiverTumorSegLib.review.totals import Totals, totals
@@ -143,6 +143,15 @@ class ReaderSession:
         moved[self.sensitivity.box] = settled
         verdicts, labels = follow_network(self.verdicts, moved)
         self._take(f"threshold {threshold:.2f}", verdicts, labels, threshold=threshold, edited=False)
+
+    def look(self, probability: sitk.Image, point_mm: Sequence[float]) -> LocalLesion | None:
+        """Return the lesion that shows at a place (LPS mm) first when the sensitivity is raised from the shown one.
+
+        Nothing changes. None where none shows at any sensitivity.
+        """
+        plan = plan_around(Grid.of(self.image), point_mm)
+        here = kept_probability_here(probability, self.image, plan)
+        return find_lesion(here, self.labels, plan, self.image.GetSpacing()[::-1], self.shown_threshold)
 
     def find(self, found: LocalLesion) -> int:
         """Take over a lesion that was found where the reader pointed, as one step; return its number."""

@@ -12,6 +12,7 @@ import SimpleITK as sitk
 from LiverTumorSegLib import __version__
 from LiverTumorSegLib.errors import InputError
 from LiverTumorSegLib.grid import Grid, grid_difference
+from LiverTumorSegLib.jsonfile import read_object
 from LiverTumorSegLib.labels import LIVER_TUMOR
 from LiverTumorSegLib.output.segfile import read_segmentation, write_segmentation
 from LiverTumorSegLib.review.accepted import write_accepted_dicom
@@ -19,7 +20,7 @@ from LiverTumorSegLib.review.lesion_rows import row_of, write_rows
 from LiverTumorSegLib.review.page import write_session_page
 from LiverTumorSegLib.review.region import Region
 from LiverTumorSegLib.review.training_pair import TrainingPair, write_training_pair
-from LiverTumorSegLib.review.verdicts import accepted_only, restored_verdicts, stored_verdicts
+from LiverTumorSegLib.review.verdicts import accepted_only, open_verdicts, restored_verdicts, stored_verdicts
 from LiverTumorSegLib.wholefile import write_text
 
 from LiverTumorSegReview.case_files import ACCEPTED, AUTOSAVE, REVIEWED, CaseFiles
@@ -45,7 +46,7 @@ def open_session(files: CaseFiles, image: sitk.Image, scan_sha256: str = "") -> 
         A result that is unreadable or of another scan.
     """
     labels = read_labels(files.of("seg.nrrd"), image)
-    report = _json(files.of("report.json"))
+    report = _json(files.of("report.json")) or {}
     kept = files.of("tumor-probability.nrrd")
     probability = sitk.ReadImage(str(kept)) if kept.is_file() else None
     provenance: dict[str, Any] = {
@@ -160,6 +161,7 @@ def _store(session: ReaderSession, files: CaseFiles, kind: str) -> None:
     labelmap = _image(session.labels, session.image)
     beyond = session.beyond_organ
     state = {
+        "size": session.image.GetSize(),
         "threshold": session.shown_threshold,
         "edited": session.edited,
         "beyond_organ": None if beyond is None else beyond.packed(),
@@ -171,22 +173,28 @@ def _store(session: ReaderSession, files: CaseFiles, kind: str) -> None:
 
 
 def _restore(session: ReaderSession, files: CaseFiles, kind: str) -> None:
-    labels = read_labels(files.of(f"{kind}.seg.nrrd"), session.image)
-    stored = _json(files.of(f"{kind}.json"))
-    verdicts = restored_verdicts(stored, labels) if stored else restored_verdicts(_none(), labels)
-    # Earlier versions kept no more than the verdicts.
-    beyond = stored.get("beyond_organ")
-    session.restore(
-        labels,
-        verdicts,
-        stored.get("threshold"),
-        stored.get("edited", True),
-        None if beyond is None else Region.unpacked(beyond),
-    )
-
-
-def _none() -> dict[str, Any]:
-    return {"next_number": 1, "lesions": []}
+    """Go on with a labelmap and the verdicts beside it; a labelmap without verdicts starts with none."""
+    path, labelmap = files.of(f"{kind}.json"), files.of(f"{kind}.seg.nrrd")
+    labels = read_labels(labelmap, session.image)
+    stored = _json(path)
+    if stored is None:
+        session.restore(labels, open_verdicts(labels))
+        return
+    try:
+        # Earlier versions kept no more than the verdicts.
+        if tuple(stored.get("size", labels.shape[::-1])) != labels.shape[::-1]:
+            raise ValueError("of another grid")
+        verdicts = restored_verdicts(stored, labels)
+        threshold = None if stored.get("threshold") is None else float(stored["threshold"])
+        beyond = stored.get("beyond_organ") and Region.unpacked(stored["beyond_organ"])
+        if beyond and labels[beyond.box].shape != beyond.mask.shape:
+            raise ValueError("beyond the labelmap")
+    except (InputError, ValueError, TypeError, IndexError) as error:
+        raise InputError(
+            f"{path} does not fit {labelmap.name}, which was changed without it, or is damaged: move both to another "
+            "folder to go on without them."
+        ) from error
+    session.restore(labels, verdicts, threshold, stored.get("edited", True), beyond)
 
 
 def read_labels(path: Path, image: sitk.Image) -> np.ndarray:
@@ -231,11 +239,11 @@ def _metadata(session: ReaderSession) -> dict[str, str]:
     return metadata
 
 
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read: remove it to go on without it.") from error
-    return stored if isinstance(stored, dict) else {}
+def _json(path: Path) -> dict[str, Any] | None:
+    """Return the object that a file holds; None without a file."""
+    if not path.exists():
+        return None
+    stored = read_object(path)
+    if stored is None:
+        raise InputError(f"{path} cannot be read: remove it to go on without it.")
+    return stored

@@ -123,12 +123,24 @@ def test_a_kill_between_two_moves_leaves_no_report_beside_newer_files(do, monkey
             raise KilledError
         return replace(self, target)
 
-    with monkeypatch.context() as during:
-        during.setattr(casefiles.Path, "replace", stop)
-        with pytest.raises(KilledError):
-            do("--threshold", "0.3")
+    def killed(*options):
+        with monkeypatch.context() as during:
+            during.setattr(casefiles.Path, "replace", stop)
+            with pytest.raises(KilledError):
+                do(*options)
+
+    killed("--threshold", "0.3")
     assert not (do.output / "case.report.json").exists()
+    killed()
+    # The files of both runs are known as the program's own; one that was drawn since is not.
+    kept = (do.output / "case.seg.nrrd").read_bytes()
+    (do.output / "case.seg.nrrd").write_bytes(b"drawn by hand")
+    assert "case.seg.nrrd (changed since a run wrote it)" in do().reason
+    (do.output / "case.seg.nrrd").write_bytes(kept)
     assert do().status == "done"
+    assert {path.name for path in do.output.iterdir()} == {
+        f"case.{ending}" for ending in ("seg.nrrd", "report.json", "lesions.csv", "png")
+    }
 
 
 def test_a_new_result_takes_the_earlier_one_away_and_nothing_else(do):
@@ -140,7 +152,7 @@ def test_a_new_result_takes_the_earlier_one_away_and_nothing_else(do):
     listed = json.loads(report.read_text(encoding="utf-8"))
     assert set(listed["asked"]["files"]) > {"case.tumor-probability.nrrd", "case.uncertainty.nrrd", "case.nii.gz"}
     # A report that somebody wrote by hand removes no other file.
-    listed["asked"]["files"] += ["../scan.txt", "case2.uncertainty.nrrd"]
+    listed["asked"]["files"] |= dict.fromkeys(("../scan.txt", "case2.uncertainty.nrrd"), "0")
     report.write_text(json.dumps(listed), encoding="utf-8")
     (do.output.parent / "scan.txt").write_text("a reader's")
     assert do("--threshold", "0.3").status == "done"

@@ -97,6 +97,39 @@ def test_what_changed_is_done_again(run, scans, changed):
     assert (times(output)["anna.seg.nrrd"] == before["anna.seg.nrrd"]) == (expected == "finished before")
 
 
+def test_a_reader_s_own_files_stay_and_the_other_scans_are_done(run, scans):
+    """Two scans whose results a reader drew or corrected are told in the table; nothing of them is lost."""
+    (scans / "broken.nii.gz").unlink()
+    (scans / "anna_label.nii.gz").unlink()
+    shutil.copy(scans / "ben.nrrd", scans / "cara.nrrd")
+    shutil.copy(scans / "ben.nrrd", scans / "dora.nrrd")
+    output = scans.parent / "out"
+    own = {output / "anna.seg.nrrd": b"corrected", output / "cara.seg.nrrd": b"drawn by hand"}
+    for path, content in own.items():
+        path.write_bytes(content)
+    code, rows = run(scans, output, "--threshold", "0.3")
+    assert code == 2
+    assert {name: row["status"] for name, row in rows.items()} == {
+        "anna": "failed", "ben": "done", "cara": "failed", "dora": "done",
+    }  # fmt: skip
+    assert "anna.seg.nrrd (changed since a run wrote it)" in rows["anna"]["reason"]
+    assert "cara.seg.nrrd (no report has its checksum)" in rows["cara"]["reason"]
+    assert {path: path.read_bytes() for path in own} == own
+    # Of the same models and options anna is finished, and stays as it was corrected.
+    assert run(scans, output)[1]["anna"]["status"] == "finished before"
+    assert {path: path.read_bytes() for path in own} == own
+
+
+@pytest.mark.parametrize(("name", "content"), [("summary.csv", "patient,reader\n"), ("summary.html", "<p>Mine.</p>")])
+def test_a_table_or_page_of_the_reader_s_own_is_not_replaced(run, scans, capsys, name, content):
+    output = scans.parent / "out"
+    before = times(output)
+    (output / name).write_text(content)
+    assert run(scans, output, "--threshold", "0.3")[0] == 2
+    assert f"{output / name} was not written by this program" in capsys.readouterr().err
+    assert ((output / name).read_text(), times(output)) == (content, before)
+
+
 def test_dicom_studies_side_by_side(make_ct, dicom_series, tmp_path):
     image, studies = make_ct((20, 20, 10)), tmp_path / "studies"
     for patient in ("p1", "p2"):

@@ -1,10 +1,12 @@
 """No hour of work is lost: what can be refused is refused before the network runs, and an extra costs no result."""
 
+import errno
 import json
 import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import SimpleITK as sitk
@@ -42,8 +44,9 @@ def refused(told, monkeypatch):
         def too_late(*args, **options):
             raise AssertionError("the network ran")
 
-        monkeypatch.setattr(Segmenter, "segment", too_late)
-        code, events = told(*arguments)
+        with monkeypatch.context() as during:
+            during.setattr(Segmenter, "segment", too_late)
+            code, events = told(*arguments)
         assert events[-1]["event"] == "error"
         return code, events[-1]["message"]
 
@@ -90,6 +93,76 @@ def test_results_of_another_scan_of_the_same_name(told, refused, scan, tmp_path)
         code, sentence = refused(scans[1], *option)
         assert (code, f"another scan called CT ({scans[0]})" in sentence, "--output" in sentence) == (2, True, True)
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == results
+
+
+@pytest.mark.parametrize(
+    ("ending", "options"),
+    [
+        ("seg.nrrd", ()), ("report.json", ()), ("lesions.csv", ()), ("png", ()), ("nii.gz", ("--format", "nii.gz")),
+        ("tumor-probability.nrrd", ("--probabilities",)), ("attention.nrrd", ("--maps",)),
+    ],
+)  # fmt: skip
+def test_a_file_that_no_run_wrote(refused, scan, tmp_path, ending, options):
+    """A reader's own segmentation of the scan is called as the result would be; no report lies beside it."""
+    drawn = tmp_path / "out" / f"patient.{ending}"
+    drawn.parent.mkdir()
+    drawn.write_bytes(b"drawn by hand")
+    for option in ((), ("--force",)):
+        code, sentence = refused(scan, *options, *option)
+        assert code == 2
+        assert sentence == (
+            f"A run would replace {drawn.name} (no report has its checksum) in {drawn.parent}: move what is to be "
+            "kept to another folder, or name another one with --output."
+        )
+    assert {path: path.read_bytes() for path in drawn.parent.iterdir()} == {drawn: b"drawn by hand"}
+
+
+@pytest.mark.parametrize("options", [(), ("--format", "nii.gz"), ("--threshold", "0.3")])
+def test_a_result_that_was_corrected_and_saved_over(told, refused, scan, tmp_path, options):
+    """Whether a new run would replace it, or remove it as that of an earlier run."""
+    result = tmp_path / "out" / "patient.seg.nrrd"
+    assert told(scan)[0] == 0
+    sitk.WriteImage(sitk.ReadImage(str(result)) * 0, str(result), useCompression=True)
+    corrected = result.read_bytes()
+    code, sentence = refused(scan, *options)
+    assert (code, "would replace patient.seg.nrrd (changed since a run wrote it) in" in sentence) == (2, True)
+    assert result.read_bytes() == corrected
+    result.rename(tmp_path / "corrected.seg.nrrd")
+    assert told(scan, *options)[0] == 0, "the sentence says what to do"
+
+
+@pytest.mark.parametrize("asked", [None, {"files": ["patient.lesions.csv", "patient.png", "patient.seg.nrrd"]}])
+def test_results_of_a_version_that_kept_no_checksums(told, refused, scan, tmp_path, asked):
+    """Nobody can say whether they were corrected since: all of them are named at once."""
+    assert told(scan)[0] == 0
+    report = tmp_path / "out" / "patient.report.json"
+    report.write_text(json.dumps(json.loads(report.read_text(encoding="utf-8")) | {"asked": asked}), encoding="utf-8")
+    names = ("patient.lesions.csv", "patient.png", "patient.seg.nrrd")
+    assert ", ".join(f"{name} (no report has its checksum)" for name in names) in refused(scan)[1]
+
+
+def test_files_that_a_run_does_not_write_are_not_in_its_way(told, scan, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    for ending in ("nii.gz", "uncertainty.nrrd", "reviewed.seg.nrrd", "seg.dcm"):
+        (out / f"patient.{ending}").write_bytes(b"a reader's")
+    assert told(scan)[0] == 0
+    assert sorted(path.name for path in out.iterdir() if path.read_bytes() == b"a reader's") == [
+        "patient.nii.gz", "patient.reviewed.seg.nrrd", "patient.seg.dcm", "patient.uncertainty.nrrd",
+    ]  # fmt: skip
+
+
+def test_a_file_that_came_while_the_network_ran(told, scan, tmp_path, monkeypatch):
+    segment, drawn = Segmenter.segment, tmp_path / "out" / "patient.seg.nrrd"
+
+    def meanwhile(*arguments, **options):
+        drawn.write_bytes(b"drawn by hand")
+        return segment(*arguments, **options)
+
+    monkeypatch.setattr(Segmenter, "segment", meanwhile)
+    code, events = told(scan)
+    assert (code, "would replace patient.seg.nrrd (no report" in events[-1]["message"]) == (2, True)
+    assert {path: path.read_bytes() for path in drawn.parent.iterdir()} == {drawn: b"drawn by hand"}
 
 
 def test_results_of_another_scan_that_had_the_same_relative_path(told, refused, scan, tmp_path, monkeypatch):
@@ -185,16 +258,25 @@ def test_extras_that_fail_are_warnings_and_the_rest_is_written(told, scan, monke
     assert events[-1]["picture"] is None
 
 
-def test_a_system_error_in_one_case_lets_the_others_go_on(told, scan, tmp_path):
+def test_a_system_error_in_one_case_lets_the_others_go_on(told, scan, tmp_path, monkeypatch):
     other = tmp_path / "other.nii.gz"
     shutil.copy(scan, other)
-    (tmp_path / "out" / "patient.seg.nrrd").mkdir(parents=True)
-    code, events = told(scan, other)
+    replace = Path.replace
+
+    def held(self, target):
+        if target.name == "patient.seg.nrrd" and target.parent == tmp_path / "out":
+            raise PermissionError(errno.EACCES, "another program has it open")
+        return replace(self, target)
+
+    with monkeypatch.context() as during:
+        during.setattr(Path, "replace", held)
+        code, events = told(scan, other)
     assert code == 2
     (error,) = (event for event in events if event["event"] == "error")
     assert "patient.seg.nrrd cannot be written" in error["message"]
     assert (tmp_path / "out" / "other.seg.nrrd").exists()
     assert not (tmp_path / "out" / "patient.report.json").exists()
+    assert told(scan)[0] == 0, "what was moved before is known as the program's own"
 
 
 @posix

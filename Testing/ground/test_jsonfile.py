@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import numpy as np
-from LiverTumorSegLib.jsonfile import json_text, write_json
+from LiverTumorSegLib.jsonfile import json_text, read_object, write_json
 
 
 def test_figures_that_are_not_finite_are_null(tmp_path):
@@ -29,3 +29,15 @@ def test_a_path_that_is_no_text_comes_back(tmp_path):
 
 def test_one_line_without_indent():
     assert json_text({"loss": float("nan"), "step": 3}) == '{"loss": null, "step": 3}'
+
+
+def test_what_is_no_object_is_none(tmp_path):
+    path = tmp_path / "a.json"
+    assert read_object(path) is None
+    for content in ("", "{", "[1]", "1"):
+        path.write_text(content, encoding="utf-8")
+        assert read_object(path) is None
+    path.write_bytes(b"\xff")
+    assert read_object(path) is None
+    write_json(path, {"a": 1})
+    assert read_object(path) == {"a": 1}

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from lesion_labels import labels_of_three
 from scipy import ndimage
 
 SHAPE = (14, 16, 18)
@@ -25,10 +26,5 @@ def liver_labels():
 
 @pytest.fixture
 def three_lesions() -> np.ndarray:
-    """Return a liver box with lesions of 64, 27 and 8 voxels: numbers 1, 2, 3."""
-    labels = np.zeros((20, 24, 28), np.uint8)
-    labels[2:18, 2:22, 2:26] = 1
-    labels[4:8, 4:8, 4:8] = 2
-    labels[10:13, 10:13, 10:13] = 2
-    labels[14:16, 18:20, 20:22] = 2
-    return labels
+    """Return the labels of ``labels_of_three``."""
+    return labels_of_three()

@@ -2,22 +2,13 @@
 
 import json
 
+import lesion_labels
 import numpy as np
 import pytest
 import SimpleITK as sitk
 from LiverTumorSegLib.labels import LIVER_TUMOR
 from LiverTumorSegLib.output.segfile import write_segmentation
 from LiverTumorSegReview.session import ReaderSession
-
-
-def _labels_of_three() -> np.ndarray:
-    """Return a liver box with lesions of 64, 27 and 8 voxels: numbers 1, 2, 3."""
-    labels = np.zeros((20, 24, 28), np.uint8)
-    labels[2:18, 2:22, 2:26] = 1
-    labels[4:8, 4:8, 4:8] = 2
-    labels[10:13, 10:13, 10:13] = 2
-    labels[14:16, 18:20, 20:22] = 2
-    return labels
 
 
 def _images(labels):
@@ -34,7 +25,7 @@ def _images(labels):
 
 def _session_of_three(bulge=False):
     """Return a session of the three; with `bulge` another lesion, at 0.15, goes on beyond the liver's outline."""
-    labels = _labels_of_three()
+    labels = lesion_labels.labels_of_three()
     ct, kept = _images(labels)
     if bulge:
         kept[22:28, 12:16, 5:9] = 50
@@ -43,8 +34,8 @@ def _session_of_three(bulge=False):
 
 @pytest.fixture(scope="session")
 def labels_of_three():
-    """Return the function ``_labels_of_three``."""
-    return _labels_of_three
+    """Return the function of this name."""
+    return lesion_labels.labels_of_three
 
 
 @pytest.fixture(scope="session")
@@ -62,7 +53,7 @@ def session_of_three():
 @pytest.fixture
 def case(tmp_path):
     """Return the folder of a result with its scan, report and kept probability."""
-    labels = _labels_of_three()
+    labels = lesion_labels.labels_of_three()
     ct, kept = _images(labels)
     sitk.WriteImage(ct, str(tmp_path / "scan.nii.gz"))
     folder = tmp_path / "results"

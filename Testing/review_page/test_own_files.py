@@ -1,9 +1,13 @@
 """Work on another scan is neither shown nor written over: folders, checksums, grids, what lies beside a case."""
 
+import base64
+import contextlib
 import json
 import shutil
+import zlib
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,8 +17,9 @@ from LiverTumorSegLib.labels import LIVER_TUMOR
 from LiverTumorSegLib.output.segfile import write_segmentation
 from LiverTumorSegLib.scan.imageio import input_sha256, read_case
 from LiverTumorSegReview.case_files import CaseFiles, find_case
+from LiverTumorSegReview.keeping import Keeping
 from LiverTumorSegReview.reading import start_reading
-from LiverTumorSegReview.storage import autosave, open_session, read_other_result, save
+from LiverTumorSegReview.storage import autosave, open_session, read_other_result, save, take_autosave
 
 
 def a_scan(folder: Path, shape=(20, 24, 28), tumor_hu=60) -> Path:
@@ -163,6 +168,102 @@ def test_a_result_on_another_grid_is_refused_not_resampled(here):
     with pytest.raises(InputError, match="does not lie on the grid of the scan"):
         open_session(files, moved)
     assert "name its own scan with --scan" in refusal_of(find_case(files.of("seg.nrrd"), larger))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def cropped(image: sitk.Image) -> sitk.Image:
+    """Return an image without its last slices, rows and columns of both sides."""
+    return image[2:26, 2:22, 1:19]
+
+
+def crop_in_place(*paths: Path) -> None:
+    for path in paths:
+        sitk.WriteImage(cropped(sitk.ReadImage(str(path))), str(path))
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_scan_that_was_cropped_in_place_is_refused_and_its_review_stays(here, again):
+    """Also where the cropped scan was segmented again, beside the review of the whole one."""
+    scan = a_scan(here / "a")
+    files = reviewed(segmented(find_case(scan)))
+    crop_in_place(scan)
+    if again:
+        segmented(files)
+    before = contents(files.folder)
+    for named in (find_case(scan), find_case(files.of("seg.nrrd")), find_case(files.of("seg.nrrd"), scan)):
+        words = refusal_of(named)
+        assert ("is the review of another scan" in words) == again
+        assert again or "--scan" in words
+    assert contents(files.folder) == before
+
+
+@pytest.mark.parametrize("earlier_version", [False, True])
+@pytest.mark.parametrize("change", [None, {"box": [[0, 20], [0, 24], [0, 28]]}, {"box": [[1, 3]]}, "?"])
+def test_stored_work_of_another_shape_than_its_labelmap_is_refused(here, change, earlier_version):
+    """The labelmaps were cropped with the scan and the verdicts were not: they would lie elsewhere."""
+    scan = a_scan(here / "a")
+    files = reviewed(segmented(find_case(scan)))
+    for kind in ("reviewed", "autosave"):
+        path = files.of(f"{kind}.json")
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        if earlier_version:
+            del stored["size"]
+        if isinstance(change, dict):
+            mask = np.ones([stop - start for start, stop in change["box"]], bool)
+            packed = base64.b64encode(zlib.compress(np.packbits(mask).tobytes())).decode()
+            stored["beyond_organ"] = {**change, "mask": packed}
+        elif change:
+            stored["threshold"] = change
+        path.write_text(json.dumps(stored), encoding="utf-8")
+    crop_in_place(scan, *files.folder.glob("*.seg.nrrd"))
+    if earlier_version and change is None:
+        return  # nothing in it tells
+    named = find_case(files.of("seg.nrrd"), scan)
+    case = start_reading(named).result()
+    before = contents(files.folder)
+    with pytest.raises(InputError, match=r"ct\.reviewed\.json does not fit .*move both to another folder"):
+        open_session(named, case.image)
+    files.of("reviewed.seg.nrrd").rename(here / "moved.seg.nrrd")
+    session = open_session(named, case.image)
+    with pytest.raises(InputError, match=r"ct\.autosave\.json does not fit"):
+        take_autosave(named, session)
+    assert not session.can_undo
+    assert {**contents(files.folder), "ct.reviewed.seg.nrrd": (here / "moved.seg.nrrd").read_bytes()} == before
+
+
+@pytest.mark.parametrize("readable", [True, False])
+def test_unsaved_work_that_cannot_be_taken_is_offered_on(here, readable):
+    """Answered for, it would be written over by the next autosave."""
+    files = reviewed(segmented(find_case(a_scan(here / "a"))))
+    if not readable:
+        files.of("autosave.json").write_text("{}", encoding="utf-8")
+    session = open_session(files, read_case(files.scan).image)
+    desk = DeskOf(session)
+    Keeping(desk, files, None).answer_autosave(True)
+    assert (desk.state.autosave_found, "autosave.json" in desk.state.message) == (not readable, not readable)
+    assert session.verdicts.lesion(1).verdict == ("unsure" if readable else "reject")
+    Keeping(desk, files, None).answer_autosave(False)
+    assert (desk.state.autosave_found, files.has_autosave) == (False, False)
+
+
+class DeskOf:
+    """A desk that shows nothing."""
+
+    def __init__(self, session):
+        self.session, self.state = session, SimpleNamespace(autosave_found=True, message="")
+
+    def show(self):
+        assert not self.state.autosave_found, "while work is offered the page takes nothing"
+
+    @contextlib.contextmanager
+    def said(self):
+        try:
+            yield
+        except InputError as error:
+            self.state.message = str(error)
 
 
 @pytest.mark.parametrize("kind", ["reviewed", "accepted", "autosave"])

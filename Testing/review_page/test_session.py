@@ -8,11 +8,9 @@ import SimpleITK as sitk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from LiverTumorSegLib.errors import InputError
-from LiverTumorSegLib.grid import Grid
 from LiverTumorSegLib.output.segfile import read_segmentation
 from LiverTumorSegLib.review.candidate import differences
 from LiverTumorSegLib.review.figures import measure_session
-from LiverTumorSegLib.review.local import find_lesion, kept_probability_here, plan_around
 from LiverTumorSegLib.scan.imageio import read_case
 from LiverTumorSegReview.case_files import find_case
 from LiverTumorSegReview.session import ReaderSession
@@ -151,9 +149,7 @@ def test_saving_and_opening_again(labels_of_three, case):
 
 def test_a_lesion_that_was_pointed_at_is_one_step(labels_of_three, session_of_three):
     session = session_of_three()
-    plan = plan_around(Grid.of(session.image), session.image.TransformIndexToPhysicalPoint((17, 13, 6)))
-    here = kept_probability_here(session.probability, session.image, plan)
-    found = find_lesion(here, session.labels, plan, (2.5, 2.0, 2.0), session.threshold)
+    found = session.look(session.probability, session.image.TransformIndexToPhysicalPoint((17, 13, 6)))
     assert session.find(found) == 4
     expected = labels_of_three()
     expected[5:9, 12:16, 16:20] = 2
@@ -161,6 +157,16 @@ def test_a_lesion_that_was_pointed_at_is_one_step(labels_of_three, session_of_th
     assert session.edited, "the slider must ask before it replaces this"
     session.undo()
     assert np.array_equal(session.labels, labels_of_three())
+
+
+def test_a_lesion_is_looked_for_from_the_threshold_that_is_shown(session_of_three):
+    """At 0.95 none of the lesions, of probability 0.9, stands; one step lower the one that is pointed at shows."""
+    session = session_of_three()
+    session.slide(0.95)
+    found = session.look(session.probability, session.image.TransformIndexToPhysicalPoint((5, 5, 5)))
+    assert found.threshold == pytest.approx(0.8 * 0.95)
+    session.undo()
+    assert session.look(session.probability, session.image.TransformIndexToPhysicalPoint((5, 5, 5))) is None
 
 
 def test_changes_of_a_second_run_are_one_step(labels_of_three, session_of_three):

@@ -18,7 +18,7 @@ from ..messages import FINISHED_BEFORE, Messages
 from ..model.bundle import Bundle, load_bundle
 from ..model.models import FINE, localiser_for, members_of, models_folder
 from ..output.casefiles import Wanted, room_for, write_case
-from ..output.earlier import is_finished, is_of_place, require_same_scan
+from ..output.earlier import is_finished, is_of_place, require_nothing_lost, require_same_scan
 from ..output.summary import BEFORE, DONE, FAILED, Outcome
 from ..pipeline.inference import Segmenter
 from ..pipeline.plan import memory_findings
@@ -92,6 +92,7 @@ class CaseWork:
                 if skip and self._finished(files, listed):
                     messages.progress(name, 1.0, FINISHED_BEFORE)
                     return Outcome(listed, BEFORE)
+                require_nothing_lost(self._folder, listed, self._wanted.to_write(listed))
                 channels = self._read(files, messages)
             name = channels[0].name
             self._segment_and_write(channels, messages)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -20,16 +19,37 @@ from ..jsonfile import write_json
 from ..labels import label_table
 from ..model.bundle import Bundle
 from ..pipeline.result import Result
-from ..scan.imageio import CaseImage
+from ..scan.imageio import CaseImage, sha256_of
 from ..wholefile import cannot_write, write_image
 from .dicomseg import write_dicom_seg
-from .earlier import files_of, place_of, read_report, require_same_scan
+from .earlier import (
+    ascii_name,
+    files_of,
+    note_of_moves,
+    place_of,
+    read_report,
+    require_nothing_lost,
+    require_same_scan,
+    told_of,
+)
 from .picture import write_case_picture
 from .report import build_report, write_lesions_csv
 from .segfile import write_segmentation
 
 _BYTES_A_VOXEL = 0.05
 """A labelmap compresses to a hundredth, a probability map to a tenth of a byte for each voxel of the organ's box."""
+
+_ENDINGS = {
+    "report": "report.json",
+    "lesions": "lesions.csv",
+    "picture": "png",
+    "probabilities": "tumor-probability.nrrd",
+    "uncertainty": "uncertainty.nrrd",
+    "attention": "attention.nrrd",
+    "dicom_seg": "seg.dcm",
+}
+_EXTRAS = {"probabilities": ("probabilities",), "maps": ("uncertainty", "attention"), "dicom_seg": ("dicom_seg",)}
+"""Option -> the kinds of file that it asks for."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +68,15 @@ class Wanted:
     probabilities: bool = False
     dicom_seg: bool = False
     maps: bool = False
+
+    def files(self, name: str) -> dict[str, str]:
+        """Return kind of file -> name, for every kind that a case may have."""
+        return {kind: f"{name}.{ending}" for kind, ending in {"segmentation": self.format, **_ENDINGS}.items()}
+
+    def to_write(self, name: str) -> list[str]:
+        """Return the names of the files that a run may write for a case."""
+        left_out = {kind for option, kinds in _EXTRAS.items() if not getattr(self, option) for kind in kinds}
+        return [file for kind, file in self.files(name).items() if kind not in left_out]
 
 
 @dataclass(frozen=True)
@@ -76,14 +105,14 @@ def write_case(
     """Write all files of a case into a private folder, then move them into place, the report last.
 
     An extra that fails (picture, probabilities, maps, DICOM SEG) becomes a warning among the findings of the report,
-    whose ``asked`` holds what the parameter of this name says, where the scan lies, the names of the files and the
-    extras that are whole. What an earlier run of this scan made and this one did not is removed.
+    whose ``asked`` holds what the parameter of this name says, where the scan lies, the files with their SHA-256 and
+    the extras that are whole. What an earlier run of this scan made and this one did not is removed.
 
     Raises
     ------
     UsageError
-        When the folder or the disk does not take the segmentation, the table or the report, or the results of another
-        scan would be replaced; nothing is left then.
+        When the folder or the disk does not take the segmentation, the table or the report, or what another scan's
+        run wrote, or none, would be replaced; nothing is left then.
     CancelledError
         When `cancelled` says so before the files are moved.
     """
@@ -120,25 +149,16 @@ def write_case(
         failed = {name: finding for name, write in extras.items() if (finding := _attempt(name, write)) is not None}
         failures = tuple(failed.values())
         result = dataclasses.replace(result, findings=(*result.findings, *failures))
-        files = sorted(path.name for path in private.iterdir())
+        files = {path.name: sha256_of([path]) for path in sorted(private.iterdir())}
         whole = _whole_extras(wanted, failed)
         asked = {**(asked or {}), "scan": place_of(case.path), "extras": whole, "files": files}
         write_json(at("report.json"), build_report(case, result, quality=quality, asked=asked))
         if cancelled():
             raise CancelledError("Cancelled; nothing was written.")
+        require_nothing_lost(folder, case.name, [path.name for path in private.iterdir()])
         require_same_scan(folder, case)
         written = _into_place(private, folder, case.name)
-    endings = {
-        "segmentation": wanted.format,
-        "report": "report.json",
-        "lesions": "lesions.csv",
-        "picture": "png",
-        "probabilities": "tumor-probability.nrrd",
-        "uncertainty": "uncertainty.nrrd",
-        "attention": "attention.nrrd",
-        "dicom_seg": "seg.dcm",
-    }
-    names = {kind: f"{case.name}.{ending}" for kind, ending in endings.items()}
+    names = wanted.files(case.name)
     return WrittenCase({kind: str(folder / n) if n in written else None for kind, n in names.items()}, failures)
 
 
@@ -165,7 +185,7 @@ def _whole_extras(wanted: Wanted, failed: Mapping[str, Finding]) -> list[str]:
     """Return the options of extras that were asked for and did not fail."""
     of = {"probability map": "probabilities", "DICOM SEG": "dicom_seg"}
     lost = {of.get(name, "maps") for name in failed}
-    return [name for name in ("probabilities", "maps", "dicom_seg") if getattr(wanted, name) and name not in lost]
+    return [option for option in _EXTRAS if getattr(wanted, option) and option not in lost]
 
 
 def remove_leftovers(folder: Path, name: str) -> None:
@@ -175,8 +195,7 @@ def remove_leftovers(folder: Path, name: str) -> None:
 
 
 def _prefix(name: str) -> str:
-    # Plain ASCII whatever the name is.
-    return f".part-{hashlib.sha256(name.encode(errors='surrogateescape')).hexdigest()[:12]}-"
+    return f".part-{ascii_name(name)}-"
 
 
 @contextmanager
@@ -196,7 +215,8 @@ def _into_place(private: Path, folder: Path, name: str) -> set[str]:
     """Move the files, the report last: where it lies, all others do and none of an earlier run; return their names."""
     report = f"{name}.report.json"
     written = {path.name for path in private.iterdir()}
-    outdated = files_of(read_report(folder, name) or {}, name) - written
+    outdated = files_of(told_of(folder, name), name) - written
+    note = _note_moves(private, folder, name, written | outdated)
     # An earlier report goes first: a process killed between two moves must not leave it beside newer files.
     earlier = private / "earlier"
     with suppress(OSError):
@@ -211,4 +231,15 @@ def _into_place(private: Path, folder: Path, name: str) -> set[str]:
             if number == 0 and earlier.exists():
                 earlier.replace(folder / report)
             raise UsageError(cannot_write(folder / file, error)) from error
+    with suppress(OSError):
+        note.unlink()
     return written
+
+
+def _note_moves(private: Path, folder: Path, name: str, files: Iterable[str]) -> Path:
+    """Tell of which scan the files are and what their checksums may be, for a run after one that was killed here."""
+    checksums = {file: [sha256_of([at]) for at in (folder / file, private / file) if at.is_file()] for file in files}
+    report = read_report(private, name) or {}
+    note = note_of_moves(folder, name)
+    write_json(note, {"input": report["input"], "asked": {"scan": report["asked"]["scan"], "files": checksums}})
+    return note

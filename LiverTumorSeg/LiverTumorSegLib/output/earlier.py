@@ -1,24 +1,37 @@
-"""What an earlier run left in the output folder about a case: whether it is finished, of which scan, which files."""
+"""What an earlier run left in the output folder about a case: whether it is finished, of which scan, which files.
+
+A file that lies there is a run's own when the run's report lists it and its checksum is still the one in the report;
+every other file is a reader's and is never replaced.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
-from ..jsonfile import plain
-from ..scan.imageio import CaseImage
+from ..jsonfile import plain, read_object
+from ..scan.imageio import CaseImage, sha256_of
 
 
 def read_report(folder: Path, name: str) -> dict[str, Any] | None:
     """Return the report of a case; None where there is none that can be read."""
-    try:
-        content = json.loads((folder / f"{name}.report.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return content if isinstance(content, dict) else None
+    return read_object(folder / f"{name}.report.json")
+
+
+def note_of_moves(folder: Path, name: str) -> Path:
+    """Return the file that tells what a report does, while no report lies there because a case's files are moved.
+
+    It stays where the process was killed meanwhile.
+    """
+    return folder / f".moves-{ascii_name(name)}.json"
+
+
+def ascii_name(name: str) -> str:
+    """Return twelve characters that stand for the name of a case, plain ASCII whatever it is."""
+    return hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()[:12]
 
 
 def is_finished(
@@ -72,9 +85,9 @@ def require_same_scan(folder: Path, case: CaseImage) -> None:
     UsageError
         One sentence that names the other scan.
     """
-    report = read_report(folder, case.name) or {}
-    told = report.get("input")
-    if not isinstance(told, dict) or told.get("sha256") == case.sha256:
+    report = told_of(folder, case.name)
+    told = report.get("input", {})
+    if not told or told.get("sha256") == case.sha256:
         return
     uids = [record.get("uid") for record in told.get("series", ()) if record.get("taken")]
     if _place(report) == place_of(case.path) and uids == [record.uid for record in case.series if record.taken]:
@@ -86,10 +99,65 @@ def require_same_scan(folder: Path, case: CaseImage) -> None:
     )
 
 
+def require_nothing_lost(folder: Path, name: str, files: Iterable[str]) -> None:
+    """Refuse to replace or remove what no run wrote, or what was changed since; no byte of the scan is read.
+
+    Parameters
+    ----------
+    folder : Path
+        Output folder.
+    name : str
+        Of the case.
+    files : iterable of str
+        Names of the files that the run may write. Those that an earlier run wrote are looked at too: what is not made
+        again is removed.
+
+    Raises
+    ------
+    UsageError
+        One sentence that names the files.
+    """
+    told = told_of(folder, name)
+    listed = files_of(told, name)
+    lost = [
+        f"{file} ({'changed since a run wrote it' if file in listed else 'no report has its checksum'})"
+        for file in sorted({*files, *listed})
+        if (folder / file).exists() and not _is_as_written(folder, name, file, told)
+    ]
+    if lost:
+        raise UsageError(
+            f"A run would replace {', '.join(lost)} in {folder}: move what is to be kept to another folder, or name "
+            "another one with --output."
+        )
+
+
 def files_of(report: Mapping[str, Any], name: str) -> frozenset[str]:
     """Return the names of the files that a run made for a case, as its report lists them; never of others beside."""
-    listed = map(str, _asked(report).get("files", ()))
-    return frozenset(file for file in listed if file.startswith(f"{name}.") and Path(file).name == file)
+    return frozenset(file for file in _checksums(report) if file.startswith(f"{name}.") and Path(file).name == file)
+
+
+def told_of(folder: Path, name: str) -> Mapping[str, Any]:
+    """Return what tells of which scan the files of a case are: its report, else the note; empty without either."""
+    told = (read_report(folder, name), read_object(note_of_moves(folder, name)))
+    return next((each for each in told if each is not None and isinstance(each.get("input"), dict)), {})
+
+
+def _is_as_written(folder: Path, name: str, file: str, told: Mapping[str, Any]) -> bool:
+    if file == f"{name}.report.json":
+        return read_report(folder, name) == told
+    try:
+        # A report has one checksum for a file, the note those from before and after its move.
+        return file in _checksums(told) and sha256_of([folder / file]) in _checksums(told)[file]
+    except OSError:  # a folder of this name, or what nobody may read
+        return False
+
+
+def _checksums(told: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return file name -> SHA-256; empty for the reports of earlier versions, which list names only."""
+    files = _asked(told).get("files")
+    if not isinstance(files, dict):
+        return {}
+    return {file: checksum for file, checksum in files.items() if isinstance(checksum, str | list)}
 
 
 def _place(report: Mapping[str, Any]) -> str:

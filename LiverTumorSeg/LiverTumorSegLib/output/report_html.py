@@ -11,6 +11,9 @@ from typing import Any
 from ..wholefile import write_text
 from .report_template import TEMPLATE
 
+TITLE = "Liver and liver tumours"
+"""Of a page that gets no other one; by it an earlier page is known."""
+
 
 @dataclass(frozen=True)
 class ReportCase:
@@ -40,7 +43,7 @@ class ReportCase:
 def write_html_report(
     path: Path,
     cases: Sequence[ReportCase],
-    title: str = "Liver and liver tumours",
+    title: str = TITLE,
     failed: Mapping[str, str] | None = None,
     inline: bool = True,
 ) -> None:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..errors import UsageError
 from ..wholefile import whole_file
 from .earlier import read_report
-from .report_html import ReportCase, write_html_report
+from .report_html import TITLE, ReportCase, write_html_report
 from .spreadsheet import spreadsheet_cell
 
 TABLE, PAGE = "summary.csv", "summary.html"
 DONE, BEFORE, FAILED, NOT_DONE, LEFT_OUT = "done", "finished before", "failed", "not done", "left out"
 """What may have become of an input."""
+_OWN_TABLE = re.compile(r"\Acase,status,(.*_ml,)*lesions,largest_lesion_mm,warnings,seconds,reason\n")
+_OWN_PAGE = re.compile(f"<title>{TITLE}</title>")
 INLINE_PICTURES = 20
 """A page of more cases refers to the pictures beside it: with all of them inside, no browser would open it."""
 
@@ -33,6 +37,17 @@ class Outcome:
     def has_result(self) -> bool:
         """Whether a result of this input lies in the output folder."""
         return self.status in (DONE, BEFORE)
+
+
+def require_own_summary(folder: Path) -> None:
+    """Refuse, with a UsageError, a folder whose table or page of this name somebody else made or gave more columns."""
+    for file, own in ((TABLE, _OWN_TABLE), (PAGE, _OWN_PAGE)):
+        path = folder / file
+        if path.exists() and not own.search(_beginning(path)):
+            raise UsageError(
+                f"{path} was not written by this program, and a run would replace it: rename it, or name another "
+                "folder with --output."
+            )
 
 
 def write_summary(folder: Path, outcomes: Sequence[Outcome]) -> Path:
@@ -59,6 +74,13 @@ def write_summary(folder: Path, outcomes: Sequence[Outcome]) -> Path:
     except ImportError:
         return table
     return table
+
+
+def _beginning(path: Path) -> str:
+    if not path.is_file():
+        return ""
+    with path.open(encoding="utf-8", errors="replace") as stream:
+        return stream.read(4096)
 
 
 def _figures(report: Mapping[str, Any] | None, volumes: Sequence[str]) -> list[Any]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import UsageError
 from ..findings import Finding
+from ..jsonfile import read_object
 from .channels import LABEL_WORDS, channel_file, images_in, words_of
 from .dicomheader import NO_SCAN, is_dicom, quiet_pydicom
 from .imageio import case_name
@@ -125,8 +125,7 @@ def _is_result(path: Path) -> bool:
     """Return whether this program wrote an image: by its ending, or because the report beside it lists the file."""
     if path.name.lower().endswith(RESULT_ENDINGS):
         return True
-    try:
-        report = json.loads(path.with_name(f"{case_name(path)}.report.json").read_text(encoding="utf-8"))
-        return path.name in report["asked"]["files"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+    report = read_object(path.with_name(f"{case_name(path)}.report.json")) or {}
+    asked = report.get("asked")
+    files = asked.get("files") if isinstance(asked, dict) else None
+    return isinstance(files, dict | list) and path.name in files
