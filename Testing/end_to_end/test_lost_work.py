@@ -131,14 +131,31 @@ def test_a_result_that_was_corrected_and_saved_over(told, refused, scan, tmp_pat
     assert told(scan, *options)[0] == 0, "the sentence says what to do"
 
 
-@pytest.mark.parametrize("asked", [None, {"files": ["patient.lesions.csv", "patient.png", "patient.seg.nrrd"]}])
-def test_results_of_a_version_that_kept_no_checksums(told, refused, scan, tmp_path, asked):
-    """Nobody can say whether they were corrected since: all of them are named at once."""
+def test_results_of_a_version_that_listed_no_files(told, refused, scan, tmp_path):
+    """Nobody can say who made them: all of them are named at once."""
     assert told(scan)[0] == 0
-    report = tmp_path / "out" / "patient.report.json"
-    report.write_text(json.dumps(json.loads(report.read_text(encoding="utf-8")) | {"asked": asked}), encoding="utf-8")
+    _report_of_an_earlier_version(tmp_path, None)
     names = ("patient.lesions.csv", "patient.png", "patient.seg.nrrd")
     assert ", ".join(f"{name} (no report has its checksum)" for name in names) in refused(scan)[1]
+
+
+def test_results_of_a_version_that_listed_files_without_checksums(told, refused, scan, tmp_path):
+    """The report was written last, so what is newer was saved over by a reader, and the rest may be replaced."""
+    assert told(scan)[0] == 0
+    report = _report_of_an_earlier_version(
+        tmp_path, {"files": ["patient.lesions.csv", "patient.png", "patient.seg.nrrd"]}
+    )
+    newer = report.stat().st_mtime + 5
+    os.utime(tmp_path / "out" / "patient.seg.nrrd", (newer, newer))
+    assert "would replace patient.seg.nrrd (changed since a run wrote it) in" in refused(scan)[1]
+    os.utime(tmp_path / "out" / "patient.seg.nrrd", (newer - 10, newer - 10))
+    assert told(scan)[0] == 0
+
+
+def _report_of_an_earlier_version(folder, asked):
+    report = folder / "out" / "patient.report.json"
+    report.write_text(json.dumps(json.loads(report.read_text(encoding="utf-8")) | {"asked": asked}), encoding="utf-8")
+    return report
 
 
 def test_files_that_a_run_does_not_write_are_not_in_its_way(told, scan, tmp_path):

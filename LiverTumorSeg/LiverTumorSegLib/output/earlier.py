@@ -15,6 +15,8 @@ from ..errors import UsageError
 from ..jsonfile import plain, read_object
 from ..scan.imageio import CaseImage, sha256_of
 
+_NOT_KEPT = ""
+
 
 def read_report(folder: Path, name: str) -> dict[str, Any] | None:
     """Return the report of a case; None where there is none that can be read."""
@@ -145,16 +147,22 @@ def told_of(folder: Path, name: str) -> Mapping[str, Any]:
 def _is_as_written(folder: Path, name: str, file: str, told: Mapping[str, Any]) -> bool:
     if file == f"{name}.report.json":
         return read_report(folder, name) == told
+    checksums = _checksums(told)
     try:
+        if checksums.get(file) == _NOT_KEPT:
+            # The report is written last: what is newer was saved by somebody else.
+            return (folder / file).stat().st_mtime <= (folder / f"{name}.report.json").stat().st_mtime
         # A report has one checksum for a file, the note those from before and after its move.
-        return file in _checksums(told) and sha256_of([folder / file]) in _checksums(told)[file]
+        return file in checksums and sha256_of([folder / file]) in checksums[file]
     except OSError:  # a folder of this name, or what nobody may read
         return False
 
 
-def _checksums(told: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return file name -> SHA-256; empty for the reports of earlier versions, which list names only."""
+def _checksums(told: Mapping[str, Any]) -> Mapping[str, str | list[str]]:
+    """Return file name -> SHA-256, or `_NOT_KEPT` of the reports of earlier versions, which list names only."""
     files = _asked(told).get("files")
+    if isinstance(files, list):
+        files = dict.fromkeys(map(str, files), _NOT_KEPT)
     if not isinstance(files, dict):
         return {}
     return {file: checksum for file, checksum in files.items() if isinstance(checksum, str | list)}
