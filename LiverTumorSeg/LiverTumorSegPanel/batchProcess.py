@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import slicer
+from LiverTumorSegLib.jsonfile import read_object
 from LiverTumorSegLib.messages import FINISHED_BEFORE
 from LiverTumorSegLib.scan.imageio import case_name
 from slicer.i18n import tr as _
@@ -71,11 +71,7 @@ class BatchRequest:
 
     def report(self, case: str) -> dict[str, Any]:
         """Return the report of a case; empty when it cannot be read."""
-        try:
-            content = json.loads((self.results / f"{case}.report.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return content if isinstance(content, dict) else {}
+        return read_object(self.results / f"{case}.report.json") or {}
 
 
 class BatchProcess:

@@ -12,8 +12,9 @@ from slicer.i18n import tr as _
 
 from LiverTumorSegPanel.batchProcess import BatchProcess, BatchRequest, ScanState
 from LiverTumorSegPanel.batchResult import loadResult
+from LiverTumorSegPanel.childQuery import ChildQuery
 from LiverTumorSegPanel.findingsText import findingsAsHtml
-from LiverTumorSegPanel.leftOut import LeftOutQuery, leftOutText, leftOutTip
+from LiverTumorSegPanel.leftOut import askWhatIsLeftOut, leftOutText, leftOutTip
 from LiverTumorSegPanel.panelFinding import PanelFinding
 from LiverTumorSegPanel.section import Section
 
@@ -56,7 +57,7 @@ class BatchSection(Section):
         super().__init__(ui, buttons)
         self._moduleFolder, self._onLoaded = moduleFolder, onLoaded
         self._optionsFor, self._channelsOf = optionsFor, channelsOf
-        self._query: LeftOutQuery | None = None
+        self._query: ChildQuery | None = None
         self._asked: tuple | None = None
         self._process: BatchProcess | None = None
         self._request: BatchRequest | None = None
@@ -118,7 +119,7 @@ class BatchSection(Section):
         self._stopLooking()
         self._asked = wanted
         self._sayLeftOut([])
-        self._query = LeftOutQuery(scans, results, self._channelsOf(), self._moduleFolder, self._onLookedThrough)
+        self._query = askWhatIsLeftOut(scans, results, self._channelsOf(), self._moduleFolder, self._onLookedThrough)
 
     def _stopLooking(self) -> None:
         if self._query is not None:

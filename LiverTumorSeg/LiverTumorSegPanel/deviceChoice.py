@@ -6,13 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import slicer
 from slicer.i18n import tr as _
 
-from LiverTumorSegPanel.inferenceProcess import InferenceProcess, pythonExecutable
-from LiverTumorSegPanel.pollTimer import PollTimer
-
-POLL_MS = 200
+from LiverTumorSegPanel.childQuery import ChildQuery
 
 
 @dataclass(frozen=True)
@@ -49,32 +45,12 @@ def deviceKinds(found: list) -> dict[str, str]:
     return {"auto": found[0][2], **kinds} if found else kinds
 
 
-class DeviceQuery:
+def askForDevices(moduleFolder: Path, onAnswer: Callable[[DeviceAnswer], None]) -> ChildQuery:
     """Ask once; `onAnswer` is called with a `DeviceAnswer` when the child has answered or ended."""
 
-    def __init__(self, moduleFolder: Path, onAnswer: Callable[[DeviceAnswer], None]):
-        self._onAnswer = onAnswer
-        self._answer: dict = {}
-        script = Path(__file__).with_name("deviceQuery.py")
-        self._process = InferenceProcess(
-            [pythonExecutable(), str(script)], moduleFolder, Path(slicer.app.temporaryPath)
-        )
-        self._timer = PollTimer(POLL_MS, self._poll)
-        self._timer.start()
+    def answered(answer: dict, log: list[str]) -> None:
+        problem = answer.get("problem") or ("" if answer else "\n".join(log[1:][-3:]))
+        found = answer.get("devices", [])
+        onAnswer(DeviceAnswer(answer.get("torch"), problem, deviceChoices(found), deviceKinds(found)))
 
-    def abandon(self) -> None:
-        """Stop asking."""
-        self._timer.stop()
-        self._process.tree.stop()
-
-    def _poll(self) -> None:
-        events, exitCode = self._process.poll()
-        for event in events:
-            if event["event"] == "devices":
-                self._answer = event
-        if exitCode is None:
-            return
-        self._timer.stop()
-        problem = self._answer.get("problem") or ("" if self._answer else "\n".join(self._process.log[1:][-3:]))
-        found = self._answer.get("devices", [])
-        self._onAnswer(DeviceAnswer(self._answer.get("torch"), problem, deviceChoices(found), deviceKinds(found)))
+    return ChildQuery("deviceQuery.py", (), "devices", moduleFolder, answered)

@@ -6,19 +6,18 @@ from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path, PurePosixPath
 
-import slicer
 from LiverTumorSegLib.scan.collection import LABELS, LOOSE_SLICES
 from slicer.i18n import tr as _
 
-from LiverTumorSegPanel.inferenceProcess import InferenceProcess, pythonExecutable
-from LiverTumorSegPanel.pollTimer import PollTimer
+from LiverTumorSegPanel.childQuery import ChildQuery
 
-POLL_MS = 200
 NAMED = 5
 """So many names of a kind are in the sentence; all of them are in its tooltip."""
 
 
-class LeftOutQuery:
+def askWhatIsLeftOut(
+    scans: str, results: str, channels: Sequence[str], moduleFolder: Path, onAnswer: Callable[[list], None]
+) -> ChildQuery:
     """Ask once.
 
     Parameters
@@ -32,35 +31,10 @@ class LeftOutQuery:
     onAnswer : callable
         Called with the list of (path in the folder, kind); empty when the child could not tell.
     """
-
-    def __init__(
-        self,
-        scans: str,
-        results: str,
-        channels: Sequence[str],
-        moduleFolder: Path,
-        onAnswer: Callable[[list], None],
-    ):
-        self._onAnswer = onAnswer
-        self._paths: list = []
-        command = [pythonExecutable(), str(Path(__file__).with_name("leftOutQuery.py")), scans, results, *channels]
-        self._process = InferenceProcess(command, moduleFolder, Path(slicer.app.temporaryPath))
-        self._timer = PollTimer(POLL_MS, self._poll)
-        self._timer.start()
-
-    def abandon(self) -> None:
-        """Stop asking."""
-        self._timer.stop()
-        self._process.tree.stop()
-
-    def _poll(self) -> None:
-        events, exitCode = self._process.poll()
-        for event in events:
-            if event["event"] == "left out":
-                self._paths = event["paths"]
-        if exitCode is not None:
-            self._timer.stop()
-            self._onAnswer(self._paths)
+    arguments = [scans, results, *channels]
+    return ChildQuery(
+        "leftOutQuery.py", arguments, "left out", moduleFolder, lambda answer, _log: onAnswer(answer.get("paths", []))
+    )
 
 
 def leftOutText(leftOut: list) -> str:

@@ -12,7 +12,8 @@ from LiverTumorSegLib.errors import LiverTumorSegError
 from LiverTumorSegLib.model.modelfile import SUFFIX, unpack_model
 from slicer.i18n import tr as _
 
-from LiverTumorSegPanel.deviceChoice import DeviceAnswer, DeviceQuery, deviceChoices
+from LiverTumorSegPanel.childQuery import ChildQuery
+from LiverTumorSegPanel.deviceChoice import DeviceAnswer, askForDevices, deviceChoices
 from LiverTumorSegPanel.modelChoice import (
     ONE_CHANNEL,
     ModelChoice,
@@ -48,7 +49,7 @@ class ModelSection(Section):
         self._onChanged = onChanged
         self._offered: list[ModelChoice] = []
         self._localiser: ModelChoice | None = None
-        self._query: DeviceQuery | None = None
+        self._query: ChildQuery | None = None
         self.problems: list[str] = []
         self.torch: DeviceAnswer | None = None
         ui.modelComboBox.connect("currentIndexChanged(int)", self._onModelChosen)
@@ -121,7 +122,7 @@ class ModelSection(Section):
     def queryDevices(self) -> None:
         """Ask for the devices in the background; asked again only after an install."""
         if self._query is None:
-            self._query = DeviceQuery(self._moduleFolder, self._onDevices)
+            self._query = askForDevices(self._moduleFolder, self._onDevices)
 
     def forgetDevices(self) -> None:
         """Ask for the devices anew: something was installed."""
